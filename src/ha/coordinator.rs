@@ -1,0 +1,51 @@
+//! Whatever holds the cluster state linearizably: a person, the embedded register, ZooKeeper.
+//!
+//! A driver never decides who should reign; it only says whether a change of the record took
+//! effect. The three answers of a swap are the three that exist: it did, it certainly did not,
+//! nobody knows.
+
+use std::future::Future;
+
+use crate::types::{ClusterState, Lsn};
+
+/// In whose name the record is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// By the rules alone.
+    Rules,
+    /// An operator typed `hawq activate standby` (or `start --force`) on this node, whose log ends
+    /// at `end`.
+    Person { force: bool, end: Lsn },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadOutcome {
+    Record(Box<ClusterState>),
+    /// No linearizable answer can be had now; the sentence says why and what would help.
+    Unavailable { reason: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SwapOutcome {
+    /// The record is now the proposed one (also when it already was, by its nonce).
+    Done,
+    /// Certainly not applied and never will be; the record as it stands, where it is known.
+    Failed { current: Option<Box<ClusterState>>, reason: String },
+    /// It may have been applied or may yet be.
+    Unknown { reason: String },
+}
+
+pub trait Coordinator: Send + Sync + 'static {
+    fn read(&self, authority: Authority) -> impl Future<Output = ReadOutcome> + Send;
+
+    /// Replaces the record if its version is still `proposed.version - 1`. Idempotent by
+    /// `proposed.nonce`: issuing the same proposal again resolves an unknown outcome.
+    fn compare_and_swap(
+        &self,
+        authority: Authority,
+        proposed: ClusterState,
+    ) -> impl Future<Output = SwapOutcome> + Send;
+
+    /// Resolves when the record may have passed `version`; bounded by the caller.
+    fn watch(&self, version: u64) -> impl Future<Output = ()> + Send;
+}

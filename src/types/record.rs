@@ -1,0 +1,100 @@
+//! The cluster state: the one small record that a coordinator holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::{ClusterId, Epoch, Incarnation, Lsn, Member, NodeId, TimelineHistory};
+
+/// Number of one attempt to change the record, so that a repeated swap is recognised as the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Nonce(pub u128);
+
+/// Who decides on a takeover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// A person (`enable_master_auto_ha = off`).
+    Manual,
+    /// The masters and a witness hold the record themselves.
+    Embedded,
+    ZooKeeper,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::Manual => "manual",
+            Mode::Embedded => "embedded",
+            Mode::ZooKeeper => "zookeeper",
+        })
+    }
+}
+
+/// What the cluster knows of one master-capable node.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberEntry {
+    pub incarnation: Incarnation,
+    pub host: String,
+    pub rpc_port: u16,
+    pub pg_port: u16,
+    /// Order among candidates, the highest first; 0 never stands.
+    pub priority: u32,
+}
+
+/// A holder of the embedded register: a master, or a witness that a segment agent hosts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Voter {
+    pub name: String,
+    pub incarnation: Incarnation,
+    pub host: String,
+    pub rpc_port: u16,
+}
+
+/// The cluster state, changed only by compare-and-swap on `version`.
+///
+/// * `in_sync` contains the primary and only nodes of `members`, at their recorded incarnation.
+/// * `epoch` never decreases and is greater in each reign; `version` grows by one a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterState {
+    pub version: u64,
+    pub cluster_id: ClusterId,
+    pub epoch: Epoch,
+    pub primary: NodeId,
+    pub in_sync: BTreeSet<Member>,
+    pub members: BTreeMap<NodeId, MemberEntry>,
+    pub voters: BTreeSet<Voter>,
+    /// While voters are being changed: the set that will replace `voters`.
+    pub next_voters: Option<BTreeSet<Voter>>,
+    pub mode: Mode,
+    pub nonce: Nonce,
+    pub history: TimelineHistory,
+    /// Manual mode: the primary goes on alone since this position.
+    pub not_synchronized_since: Option<Lsn>,
+}
+
+impl ClusterState {
+    /// The recorded member with this node number, whatever life it is in.
+    #[must_use]
+    pub fn member(&self, node: NodeId) -> Option<Member> {
+        self.members.get(&node).map(|entry| Member { node, incarnation: entry.incarnation })
+    }
+
+    #[must_use]
+    pub fn is_in_sync(&self, member: Member) -> bool {
+        self.in_sync.contains(&member)
+    }
+}
+
+impl fmt::Display for ClusterState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set: Vec<String> = self.in_sync.iter().map(|m| m.node.to_string()).collect();
+        write!(
+            f,
+            "v{} epoch={} primary={} in_sync={{{}}} mode={}",
+            self.version,
+            self.epoch,
+            self.primary,
+            set.join(","),
+            self.mode
+        )
+    }
+}
