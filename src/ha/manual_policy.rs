@@ -319,4 +319,4 @@ fn overtaken_in_reign(proposed: &ClusterState, heard: &Heard) -> Option<Verdict>
 
 #[cfg(test)]
 #[path = "manual_policy_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

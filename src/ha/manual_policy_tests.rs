@@ -12,16 +12,16 @@ use crate::types::{
     TimelineHistory,
 };
 
-pub(super) fn node(number: u8) -> NodeId {
+pub(crate) fn node(number: u8) -> NodeId {
     NodeId::new(number).expect("not zero")
 }
 
-pub(super) fn member(number: u8) -> Member {
+pub(crate) fn member(number: u8) -> Member {
     Member { node: node(number), incarnation: Incarnation(u64::from(number)) }
 }
 
 /// Version `version`, epoch `counter.1` unless changed, members 1..=`members`.
-pub(super) fn record(version: u64, counter: u64, members: u8, in_sync: &[u8]) -> ClusterState {
+pub(crate) fn record(version: u64, counter: u64, members: u8, in_sync: &[u8]) -> ClusterState {
     let entry = |number: u8| MemberEntry {
         incarnation: Incarnation(u64::from(number)),
         host: "127.0.0.1".to_owned(),
@@ -45,7 +45,7 @@ pub(super) fn record(version: u64, counter: u64, members: u8, in_sync: &[u8]) ->
     }
 }
 
-pub(super) fn taken_over(from: &ClusterState, by: u8) -> ClusterState {
+pub(crate) fn taken_over(from: &ClusterState, by: u8) -> ClusterState {
     ClusterState {
         version: from.version + 1,
         epoch: from.epoch.next_for(node(by)),
@@ -60,7 +60,7 @@ fn master(number: u8, followed: Epoch) -> MasterAnswer {
     MasterAnswer { node: node(number), followed, taking_over: false, record: None }
 }
 
-pub(super) fn segment(followed: Epoch) -> SegmentAnswer {
+pub(crate) fn segment(followed: Epoch) -> SegmentAnswer {
     SegmentAnswer { accepted: true, followed, promised: followed, record: None }
 }
 

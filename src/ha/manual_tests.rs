@@ -7,7 +7,7 @@ use super::{ManualCoordinator, ManualShrink, RecordStore, Witnesses};
 use crate::ha::manual_policy::tests::{node, record, segment, taken_over};
 use crate::ha::manual_policy::{MasterAnswer, SegmentAnswer};
 use crate::ha::{Authority, Coordinator, ReadOutcome, SwapOutcome};
-use crate::types::{ClusterState, Epoch, Lsn, Member};
+use crate::types::{ClusterState, Epoch, Lsn, Member, Nonce};
 
 #[derive(Default)]
 struct Store(Mutex<Option<ClusterState>>);
@@ -138,7 +138,9 @@ async fn a_shrink_without_most_segments_stays_unknown_and_writes_nothing() {
 async fn a_stale_version_or_epoch_fails_with_the_current_record() {
     let current = record(5, 3, 2, &[1, 2]);
     let (coordinator, _, _) = coordinator(1, Some(current.clone()), World::default());
-    for stale in [record(5, 3, 2, &[1]), record(7, 3, 2, &[1]), record(6, 2, 2, &[1, 2])] {
+    let mut same = record(5, 3, 2, &[1]);
+    same.nonce = Nonce(1234);
+    for stale in [same, record(7, 3, 2, &[1]), record(6, 2, 2, &[1, 2])] {
         let outcome = coordinator.compare_and_swap(Authority::Rules, stale).await;
         let SwapOutcome::Failed { current: found, .. } = outcome else {
             panic!("{outcome:?}");
