@@ -4,6 +4,9 @@ mod control_file;
 mod control_json;
 pub mod data_dir;
 mod event;
+mod log_tail;
+mod queue;
+mod waiters;
 
 pub use control_file::{ControlFile, ControlFileError};
 pub use event::{
