@@ -39,11 +39,16 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn push(&self, item: T) -> Result<(), Refused> {
+        self.push_below(item, self.limit)
+    }
+
+    /// As `push`, with a lower limit.
+    pub(super) fn push_below(&self, item: T, limit: usize) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.closed {
             return Err(Refused::Closed);
         }
-        if state.items.len() >= self.limit {
+        if state.items.len() >= limit.min(self.limit) {
             return Err(Refused::Full);
         }
         state.items.push_back(item);
