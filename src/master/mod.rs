@@ -5,6 +5,7 @@ mod control_json;
 pub mod data_dir;
 mod event;
 mod log_tail;
+pub mod node;
 mod queue;
 mod waiters;
 

@@ -1,1 +1,3 @@
-//! wal.
+//! The log on disk.
+
+pub mod record;
