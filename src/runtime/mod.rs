@@ -4,7 +4,9 @@
 mod clock;
 mod disk;
 mod net;
+mod rpc_auth;
 
 pub use clock::{BootClock, Clock};
 pub use disk::{Disk, DiskFile};
 pub use net::Net;
+pub use rpc_auth::{CLUSTER_ID_KEY, CheckRequests, RpcAuth, RpcAuthError, SECRET_KEY};
