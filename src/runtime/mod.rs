@@ -6,8 +6,10 @@ pub mod config;
 mod disk;
 pub mod log_line;
 mod net;
+mod rpc_auth;
 pub mod site_xml;
 
 pub use clock::{BootClock, Clock};
 pub use disk::{Disk, DiskFile};
 pub use net::Net;
+pub use rpc_auth::{CLUSTER_ID_KEY, CheckRequests, RpcAuth, RpcAuthError, SECRET_KEY};
