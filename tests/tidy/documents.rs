@@ -56,6 +56,26 @@ fn missing_files(source: &Source) -> Findings {
     gone.map(|name| format!("{} names {name}, which is not there", source.path)).collect()
 }
 
+/// Dependencies of the manifest without a line of their own in the decisions.
+fn unexplained(manifest: &str, decisions: &str) -> Findings {
+    let mut section = "";
+    let mut found = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']);
+        }
+        let name = line.split(" = ").next().unwrap_or("");
+        let explained = decisions.lines().filter(|line| line.starts_with('|')).any(|line| {
+            let names = line.split('|').nth(1).unwrap_or("");
+            names.split([',', ' ']).any(|word| word == name)
+        });
+        if section.ends_with("dependencies") && line.contains(" = ") && !explained {
+            found.push(format!("{name} has no line in the decision about dependencies"));
+        }
+    }
+    found
+}
+
 fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
@@ -83,6 +103,14 @@ fn readme_commands_are_targets() {
     for target in targets {
         assert!(makefile.contains(&format!("\n{target}:")), "make {target} is not in the Makefile");
     }
+}
+
+#[test]
+fn every_dependency_says_why() {
+    let decisions = read("docs/decisions/0011-dependencies.md");
+    expect_none(unexplained(&read("Cargo.toml"), &decisions));
+    let manifest = "[package]\nname = \"a\"\n[dev-dependencies]\none = \"1\"\ntwo = \"2\"\n";
+    expect_one(unexplained(manifest, "| one (tests) | because |"), "two has no line");
 }
 
 #[test]
