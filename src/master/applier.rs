@@ -30,7 +30,7 @@ pub(super) struct ApplyTo {
 }
 
 pub(super) struct Applier<D: Disk> {
-    pub(super) catalog: Arc<Catalog>,
+    pub(super) catalog: Catalog,
     pub(super) tail: Arc<LogTail>,
     pub(super) reader: Option<Reader<D>>,
     pub(super) waiters: Arc<Waiters>,

@@ -17,7 +17,7 @@ use super::inbox::Inbox;
 use super::waiters::Waiters;
 
 pub(super) struct Pipeline {
-    pub(super) catalog: Arc<Catalog>,
+    pub(super) catalog: Catalog,
     pub(super) door: Arc<Door>,
     pub(super) waiters: Arc<Waiters>,
     pub(super) inbox: Arc<Inbox>,

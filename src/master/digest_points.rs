@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::catalog::{Catalog, Snapshot};
+use crate::catalog::{Catalog, ReadView, Snapshot};
 use crate::types::Lsn;
 
 const POINTS_MAX: usize = 64;

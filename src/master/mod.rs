@@ -1,11 +1,26 @@
 //! Owns the machines, runs the loop, performs their effects.
 
+mod event;
+pub mod node;
+
+pub mod console;
 mod control_file;
 mod control_json;
 pub mod data_dir;
-mod event;
+mod fatal;
+mod seeded;
+
+mod answers;
+mod applier;
+mod commit;
+mod control_writer;
+mod digest_points;
+mod door;
+mod inbox;
 mod log_tail;
-pub mod node;
+mod log_writer;
+mod node_loop;
+mod performer;
 mod queue;
 mod waiters;
 

@@ -48,7 +48,7 @@ pub(super) struct Performer<C, D: Disk> {
     pub(super) apply: Arc<Queue<ApplyTo>>,
     pub(super) writes: Arc<Queue<ControlWrite>>,
     pub(super) control: ControlFile,
-    pub(super) catalog: Arc<Catalog>,
+    pub(super) catalog: Catalog,
     pub(super) waiters: Arc<Waiters>,
     pub(super) answers: Arc<Answers>,
     pub(super) door: Arc<Door>,
