@@ -3,8 +3,12 @@
 
 mod clock;
 mod disk;
+mod file_disk;
 mod net;
+mod sim_disk;
 
 pub use clock::{BootClock, Clock};
 pub use disk::{Disk, DiskFile};
+pub use file_disk::FileDisk;
 pub use net::Net;
+pub use sim_disk::{SimDisk, SimFile};
