@@ -9,6 +9,11 @@ mod control_json;
 pub mod data_dir;
 mod fatal;
 mod seeded;
+mod segment_table;
+mod segments;
+mod mirroring;
+mod upkeep;
+mod witnesses;
 
 mod answers;
 mod applier;
