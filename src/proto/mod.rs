@@ -4,3 +4,6 @@
 pub mod v1 {
     tonic::include_proto!("hawq.v1");
 }
+
+pub mod convert;
+mod message;
