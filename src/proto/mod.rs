@@ -1,7 +1,9 @@
 //! Generated messages of `proto/hawq/v1`, and the only conversion between them and `types`.
 
+pub mod convert;
 mod convert_record;
 mod convert_segment;
+mod message;
 
 pub use convert_record::{
     BadField, member_from_wire, member_to_wire, record_from_wire, record_to_wire,

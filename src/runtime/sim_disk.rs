@@ -64,9 +64,11 @@ enum Change {
 
 impl Change {
     fn directory(&self) -> &Path {
-        let (Change::Link { path, .. } | Change::Rename { to: path, .. } | Change::Unlink { path }) =
-            self;
-        path.parent().unwrap_or(Path::new(""))
+        match self {
+            Change::Link { path, .. }
+            | Change::Rename { to: path, .. }
+            | Change::Unlink { path } => path.parent().unwrap_or(Path::new("")),
+        }
     }
 
     fn apply(&self, names: &mut BTreeMap<PathBuf, u64>) {

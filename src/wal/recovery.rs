@@ -9,7 +9,7 @@
 //! | a hole between two files, or another history than the one read so far | corruption |
 //! | newest file, below its flush mark | corruption: this was durable here once |
 //! | nothing but zeros up to the end of the file | the end (`Tail::Clean`) |
-//! | the front of one record, then zeros from a sector border on, or a file cut short | a torn write: cut (`Tail::Torn`) |
+//! | the front of a record, then zeros from a sector border on, or no file | torn: cut (`Tail::Torn`) |
 //! | anything else | `Tail::Doubtful` |
 //!
 //! The flush mark is written by each flush and says what the flush before had made durable. So
