@@ -34,10 +34,21 @@ mod transaction;
 mod bootstrap;
 mod script;
 
+pub mod ddl;
+pub mod segments;
+
 #[cfg(test)]
 mod admission_tests;
 #[cfg(test)]
+mod catalog_tests;
+#[cfg(test)]
 mod column_type_tests;
+#[cfg(test)]
+mod ddl_tests;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod test_node;
 
 pub use bootstrap::Bootstrap;
 pub use codec::CodecError;
