@@ -67,7 +67,9 @@ impl DigestPoints {
             return;
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (due, later) = waiting.drain(..).partition(|(at, _)| *at <= applied);
+        let (due, later) = waiting
+            .drain(..)
+            .partition(|(at, answer)| *at <= applied || answer.is_closed());
         *waiting = later;
         self.awaited.store(waiting.len(), Ordering::SeqCst);
         drop(waiting);

@@ -14,6 +14,11 @@ mod segments;
 mod mirroring;
 mod upkeep;
 mod witnesses;
+mod checkpointer;
+mod control_service;
+mod digest_watch;
+mod parts;
+mod status;
 
 mod answers;
 mod applier;
