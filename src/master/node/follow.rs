@@ -29,7 +29,7 @@ pub(crate) struct Follow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FollowStage {
     /// Hello was said; the primary's Align is awaited (or waits for the control file).
-    Aligning { offered: Option<(Lsn, TimelineHistory)> },
+    Aligning { offered: Option<TimelineHistory> },
     Cutting { at: Lsn, history: TimelineHistory },
     Streaming { history: TimelineHistory },
 }
@@ -63,11 +63,17 @@ impl Node {
         }
         self.primary_heard = Some(now);
         match message {
-            Message::Align { cut, history, record, .. } => {
+            Message::Align { history, record, .. } => {
                 self.adopt(record, effects);
-                self.align_offered(cut, history, effects);
+                self.align_offered(history, effects);
             }
-            Message::SeedRequired { reason, .. } => self.seed_required(from, reason, effects),
+            Message::SeedRequired { judged, reason, .. } => {
+                if judged == self.log.end || self.seeding.is_some() {
+                    self.seed_required(from, reason, effects);
+                } else {
+                    self.say_hello(now, effects);
+                }
+            }
             Message::Append { from: start, records, commit_lsn, sent_at, .. } => {
                 self.append_received(now, (start, records), commit_lsn, sent_at, effects);
             }
@@ -176,27 +182,29 @@ impl Node {
         self.acknowledge(now, effects);
     }
 
-    fn align_offered(&mut self, cut: Lsn, history: TimelineHistory, effects: &mut Vec<Effect>) {
+    fn align_offered(&mut self, history: TimelineHistory, effects: &mut Vec<Effect>) {
         if let Role::Following(follow) = &mut self.role {
-            if !matches!(follow.stage, FollowStage::Cutting { .. }) && self.seeding.is_none() {
-                follow.stage = FollowStage::Aligning { offered: Some((cut, history)) };
+            // Aligned once in an epoch, a log only grows: what a late answer says is passed over.
+            if matches!(follow.stage, FollowStage::Aligning { .. }) && self.seeding.is_none() {
+                follow.stage = FollowStage::Aligning { offered: Some(history) };
                 self.take_offer(effects);
             }
         }
     }
 
     /// Cuts the log at the common point, once the epoch is in the control file.
+    ///
+    /// The point is worked out here, from the primary's history, which does not change within its
+    /// epoch: a position computed by the primary for an earlier hello could lie below what has
+    /// been acked since.
     fn take_offer(&mut self, effects: &mut Vec<Effect>) {
         let Role::Following(follow) = &mut self.role else { return };
         if self.persist_done < follow.durable_by {
             return;
         }
         let FollowStage::Aligning { offered } = &mut follow.stage else { return };
-        let Some((cut, history)) = offered.take() else { return };
-        if cut > self.log.end {
-            // Made for a log that was longer: a late answer to an old hello.
-            return;
-        }
+        let Some(history) = offered.take() else { return };
+        let cut = self.log.history.common_point(self.log.end, &history, Lsn::MAX);
         if cut < self.log.commit {
             let (commit, primary) = (self.log.commit, follow.primary.node);
             let reason = format!("log leaves primary {primary}'s at {cut}, below commit {commit}");
@@ -286,6 +294,10 @@ impl Node {
         if matches!(follow.stage, FollowStage::Streaming { .. }) && sent <= self.log.end {
             self.log.learn_commit(commit.min(self.log.end), effects);
             self.acknowledge(now, effects);
+            if sent == Lsn::ZERO {
+                // The primary does not count us as aligned; it may have lost track of us.
+                self.say_hello(now, effects);
+            }
         } else {
             self.say_hello(now, effects);
         }

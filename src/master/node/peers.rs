@@ -1,6 +1,6 @@
 //! What other nodes say to this one: hellos and acks of standbys, refusals, inquiries, releases.
 
-use crate::ha::{Authority, Cause};
+use crate::ha::Cause;
 use crate::replication::{Progress, Stage};
 use crate::types::{
     ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId, RefuseCause, TimelineHistory,
@@ -65,7 +65,7 @@ impl Node {
             None
         };
         if let Some(reason) = refusal {
-            self.require_seed(now, from, reason, effects);
+            self.require_seed(now, from, (hello.end, reason), effects);
             return;
         }
         progress.align(common);
@@ -81,7 +81,7 @@ impl Node {
         &mut self,
         now: Instant,
         from: Member,
-        reason: String,
+        (judged, reason): (Lsn, String),
         effects: &mut Vec<Effect>,
     ) {
         let Some(reign) = self.reign_mut() else { return };
@@ -94,7 +94,7 @@ impl Node {
         let mut progress = Progress::new(from, now);
         progress.stage = Stage::Seeding;
         reign.standbys.insert(from.node, progress);
-        let message = Message::SeedRequired { epoch, reason };
+        let message = Message::SeedRequired { epoch, judged, reason };
         effects.push(Effect::Send { to: from.node, message });
     }
 
@@ -204,15 +204,9 @@ impl Node {
         } else if self.automatic() && matches!(self.role, Role::Following(_)) {
             if to.is_some() {
                 self.stand(now, Cause::Release, effects);
-            } else if let Some(at) = self.stands_at().filter(|at| now >= *at) {
-                let _ = at;
+            } else if self.stands_at().is_some_and(|at| now >= at) {
                 self.stand(now, Cause::Release, effects);
             }
         }
-    }
-
-    /// Looks at the record now, whatever this node is.
-    pub(crate) fn read_record(effects: &mut Vec<Effect>) {
-        effects.push(Effect::ReadRecord { attempt: 0, authority: Authority::Rules });
     }
 }
