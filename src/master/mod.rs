@@ -3,36 +3,47 @@
 mod event;
 pub mod node;
 
-pub mod console;
+mod fatal;
+mod inbox;
+mod node_loop;
+mod performer;
+mod queue;
+
+mod applier;
 mod control_file;
 mod control_json;
-pub mod data_dir;
-mod fatal;
-mod seeded;
+mod control_writer;
+mod log_tail;
+mod log_writer;
+
+mod commit;
+mod door;
+mod waiters;
+
+pub mod auth;
+mod outbox;
+pub mod replication_service;
+pub mod seed;
+pub mod seed_fetch;
+pub mod transport;
+
+mod mirroring;
 mod segment_table;
 mod segments;
-mod mirroring;
 mod upkeep;
 mod witnesses;
+
+mod answers;
 mod checkpointer;
 mod control_service;
+mod digest_points;
 mod digest_watch;
 mod parts;
 mod status;
 
-mod answers;
-mod applier;
-mod commit;
-mod control_writer;
-mod digest_points;
-mod door;
-mod inbox;
-mod log_tail;
-mod log_writer;
-mod node_loop;
-mod performer;
-mod queue;
-mod waiters;
+pub mod console;
+pub mod data_dir;
+mod seeded;
 
 pub use control_file::{ControlFile, ControlFileError};
 pub use event::{
