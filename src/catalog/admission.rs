@@ -77,6 +77,11 @@ impl Admission {
         *self = Admission { reign: Some(counter), horizon: applied, ..Admission::default() };
     }
 
+    /// Nobody reigns here any more.
+    pub(crate) fn end_reign(&mut self) {
+        *self = Admission::default();
+    }
+
     pub(crate) fn reign(&self) -> Option<u64> {
         self.reign
     }
@@ -174,6 +179,10 @@ impl Admission {
     pub(crate) fn applied(&mut self, transaction: &Transaction, end: Lsn) {
         self.open.remove(&transaction.xid);
         self.remove_flight(transaction.xid);
+        if self.reign < Some(transaction.xid >> SEQUENCE_BITS) {
+            // Somebody else has reigned since.
+            self.end_reign();
+        }
         if self.reign.is_none() {
             return;
         }

@@ -15,9 +15,17 @@ use super::meta;
 use super::store::{Batch, Family, StoreSnapshot};
 use super::transaction::Transaction;
 
-/// How many transaction ids are remembered, and how many are forgotten at a time.
-const STATUS_KEPT: u64 = 1_000_000;
-const STATUS_SLACK: u64 = 10_000;
+/// How many transaction ids are remembered, and how many more there may be before the oldest are
+/// forgotten all at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StatusBound {
+    pub(crate) kept: u64,
+    pub(crate) slack: u64,
+}
+
+impl StatusBound {
+    pub(crate) const DEFAULT: StatusBound = StatusBound { kept: 1_000_000, slack: 10_000 };
+}
 
 /// A batch and what it will have changed.
 pub(crate) struct Applied {
@@ -31,6 +39,7 @@ pub(crate) struct Applied {
 pub(crate) fn prepare(
     store: &dyn StoreSnapshot,
     records: &[(Lsn, &[u8])],
+    bound: StatusBound,
 ) -> Result<Option<Applied>, Error> {
     let before = Lsn(meta::read(store, meta::APPLIED_LSN)?);
     let mut lsn = before;
@@ -61,7 +70,7 @@ pub(crate) fn prepare(
     if let Some(schema_lsn) = schema_lsn {
         meta::write(&mut batch, meta::SCHEMA_LSN, schema_lsn.0);
     }
-    write_statuses(store, &mut batch, &transactions)?;
+    write_statuses(store, &mut batch, &transactions, bound)?;
     meta::write(&mut batch, meta::NEXT_OID, u64::from(next_oid));
     meta::write(&mut batch, meta::APPLIED_LSN, lsn.0);
     Ok(Some(Applied { batch, lsn, next_oid, transactions }))
@@ -93,15 +102,16 @@ fn write_statuses(
     store: &dyn StoreSnapshot,
     batch: &mut Batch,
     transactions: &[(Lsn, Transaction)],
+    bound: StatusBound,
 ) -> Result<(), Error> {
     let Some((_, last)) = transactions.last() else {
         return Ok(());
     };
     let added = u64::try_from(transactions.len()).unwrap_or(u64::MAX);
     let mut count = meta::read(store, meta::STATUS_COUNT)?.saturating_add(added);
-    if count > STATUS_KEPT + STATUS_SLACK {
+    if count > bound.kept.saturating_add(bound.slack) {
         let mut oldest = Vec::new();
-        let excess = usize::try_from(count - STATUS_KEPT).unwrap_or(usize::MAX);
+        let excess = usize::try_from(count.saturating_sub(bound.kept)).unwrap_or(usize::MAX);
         store.scan(Family::Status, &[], &mut |key, _| {
             oldest.push(key.to_vec());
             if oldest.len() < excess { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::admission::{BOOTSTRAP_XID, SEQUENCE_BITS};
+use super::apply::StatusBound;
 use super::column_type::ColumnType;
 use super::commit::CommitError;
 use super::datum::Datum;
@@ -122,7 +123,7 @@ fn first_rows_are_there() {
     let snapshot = node.catalog.snapshot();
     let rows = segments::segment_rows(&snapshot).unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].order, RegistrationOrder::Master);
+    assert_eq!((rows[0].order, rows[0].role), (0, 'm'));
     assert_eq!((rows[0].hostname.as_str(), rows[0].port), ("mdw", 5432));
     assert_eq!(rows[0].description, None);
     let mirroring = segments::mirroring(&snapshot).unwrap().unwrap();
@@ -378,6 +379,65 @@ fn a_node_that_never_reigned_admits_nothing() {
     assert!(matches!(refused, Err(CommitError::NotPrimary { .. })));
 }
 
+#[test]
+fn old_ids_are_forgotten_and_said_to_be_unknown() {
+    let bound = StatusBound { kept: 10, slack: 5 };
+    let catalog = Catalog::open_with(Arc::new(MemoryStore::new()), bound).unwrap();
+    let mut node = TestNode { catalog, log: Vec::new() };
+    node.catalog.reign(epoch(1));
+    let first = Catalog::bootstrap(&cluster()).unwrap();
+    let payload = node.catalog.admit(&first).unwrap();
+    node.append(payload);
+    node.apply_from(0);
+    let mut xids = Vec::new();
+    for object in 1000..1040 {
+        let mut t = node.catalog.begin();
+        t.insert(PG_DESCRIPTION, comment("x", object)).unwrap();
+        xids.push(t.xid());
+        node.commit(t).unwrap();
+    }
+    let statuses: Vec<XactStatus> = xids.iter().map(|xid| node.catalog.xact_status(*xid)).collect();
+    let known = statuses.iter().filter(|status| **status == XactStatus::Committed).count();
+    assert!((10..=15).contains(&known), "{known} are remembered");
+    let (old, recent) = statuses.split_at(40 - known);
+    assert!(old.iter().all(|status| *status == XactStatus::Unknown), "{old:?}");
+    assert!(recent.iter().all(|status| *status == XactStatus::Committed), "{recent:?}");
+    assert_eq!(node.catalog.xact_status(BOOTSTRAP_XID), XactStatus::Unknown);
+    let replayed = TestNode::replayed(MemoryStore::new(), &node.log);
+    assert_eq!(replayed.catalog.digest().unwrap(), node.catalog.digest().unwrap());
+}
+
+#[test]
+fn bootstrap_is_refused_where_there_is_a_catalog() {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    node.catalog.reign(epoch(2));
+    let again = Catalog::bootstrap(&cluster()).unwrap();
+    assert!(matches!(node.catalog.admit(&again), Err(CommitError::Conflict { .. })));
+}
+
+#[test]
+fn a_primary_that_stepped_down_leaves_what_is_in_flight_to_the_next() {
+    let mut old = TestNode::bootstrapped(MemoryStore::new());
+    let mut t = old.catalog.begin();
+    t.insert(PG_DESCRIPTION, comment("cut", 800)).unwrap();
+    let cut = t.into_transaction();
+    old.catalog.admit(&cut).unwrap();
+    let mut next = TestNode::replayed(MemoryStore::new(), &old.log);
+    next.catalog.reign(epoch(2));
+    old.catalog.step_down();
+    assert_eq!(old.catalog.xact_status(cut.xid), XactStatus::InProgress);
+    assert!(matches!(old.catalog.admit(&cut), Err(CommitError::NotPrimary { .. })));
+    let mut t = next.catalog.begin();
+    t.insert(PG_DESCRIPTION, comment("new", 800)).unwrap();
+    let new = t.xid();
+    next.commit(t).unwrap();
+    old.log = next.log.clone();
+    old.apply_from(0);
+    assert_eq!(old.catalog.xact_status(cut.xid), XactStatus::Aborted);
+    assert_eq!(old.catalog.xact_status(new), XactStatus::Committed);
+    assert_eq!(old.catalog.digest().unwrap(), next.catalog.digest().unwrap());
+}
+
 fn store_of_segments() -> (TestNode, RegistrationOrder, Location) {
     let node = TestNode::bootstrapped(MemoryStore::new());
     let order = RegistrationOrder::from_column(1).unwrap();
@@ -400,7 +460,7 @@ fn a_segments_change_comes_with_its_history() {
     node.commit(t).unwrap();
     let snapshot = node.catalog.snapshot();
     let rows = segments::segment_rows(&snapshot).unwrap();
-    assert_eq!((rows[1].order, rows[1].up), (order, false));
+    assert_eq!((rows[1].order, rows[1].role, rows[1].up), (order.to_column(), 'p', false));
     assert_eq!(rows[1].description.as_deref(), Some("heartbeat timeout"));
     let history = segments::history(&snapshot).unwrap();
     let texts: Vec<(i64, &str)> =
@@ -437,11 +497,8 @@ fn master_standby_and_mirroring_have_one_row_each() {
     segments::set_mirroring(&mut t, &state).unwrap();
     node.commit(t).unwrap();
     let snapshot = node.catalog.snapshot();
-    let orders: Vec<i32> = segments::segment_rows(&snapshot)
-        .unwrap()
-        .iter()
-        .map(|row| row.order.to_column())
-        .collect();
+    let orders: Vec<i32> =
+        segments::segment_rows(&snapshot).unwrap().iter().map(|row| row.order).collect();
     assert_eq!(orders, [-1, 0]);
     assert_eq!(segments::mirroring(&snapshot).unwrap(), Some(state));
     let mut t = node.catalog.begin();

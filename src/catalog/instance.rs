@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crate::types::{Epoch, Lsn};
 
 use super::admission::{Admission, BOOTSTRAP_XID, Refusal, SEQUENCE_BITS};
+use super::apply::StatusBound;
 use super::commit::CommitError;
 use super::digest::{Digest, digest_of};
 use super::error::Error;
@@ -49,6 +50,7 @@ struct Inner {
     admission: Mutex<Admission>,
     /// Held while the store is written, so that a checkpoint is exact.
     writing: Mutex<()>,
+    bound: StatusBound,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -58,6 +60,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Catalog {
     /// An empty store is fine: it holds nothing until bootstrap is applied.
     pub fn open(store: Arc<dyn Store>) -> Result<Catalog, Error> {
+        Catalog::open_with(store, StatusBound::DEFAULT)
+    }
+
+    pub(crate) fn open_with(store: Arc<dyn Store>, bound: StatusBound) -> Result<Catalog, Error> {
         let cache = Arc::new(RelationCache::default());
         let found = Snapshot::new(store.snapshot(), Arc::clone(&cache))?;
         let applied = found.lsn().0;
@@ -71,6 +77,7 @@ impl Catalog {
             next_oid: AtomicU32::new(next_oid),
             admission: Mutex::new(Admission::default()),
             writing: Mutex::new(()),
+            bound,
         };
         Ok(Catalog { inner: Arc::new(inner) })
     }
@@ -108,9 +115,18 @@ impl Catalog {
         locked(&self.inner.admission).begin_reign(epoch.counter(), self.applied_lsn());
     }
 
+    /// The reign of this node is over: it admits nothing more, and what is in flight is decided by
+    /// whoever reigns next.
+    pub fn step_down(&self) {
+        locked(&self.inner.admission).end_reign();
+    }
+
     /// Checks a transaction against what was committed since its snapshot and what is in flight;
     /// then counts it as in flight. Gives the payload to be logged.
     pub fn admit(&self, transaction: &Transaction) -> Result<Vec<u8>, CommitError> {
+        if transaction.xid == BOOTSTRAP_XID {
+            self.check_empty()?;
+        }
         let refused = match locked(&self.inner.admission).admit(transaction) {
             Ok(()) => return Ok(transaction.encode()),
             Err(refused) => refused,
@@ -121,6 +137,15 @@ impl Catalog {
                 CommitError::Conflict { relation: self.relation_text(relation) }
             }
         })
+    }
+
+    /// The first transaction of a cluster has no second.
+    fn check_empty(&self) -> Result<(), CommitError> {
+        match self.is_bootstrapped() {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(CommitError::Conflict { relation: "pg_class".to_owned() }),
+            Err(error) => Err(CommitError::NotNow { reason: error.to_string() }),
+        }
     }
 
     fn relation_text(&self, oid: Option<u32>) -> String {
@@ -148,7 +173,8 @@ impl Catalog {
     /// Records already applied are passed over. An error is fatal to the node.
     pub fn apply(&self, records: &[(Lsn, &[u8])]) -> Result<(), Error> {
         let _writing = locked(&self.inner.writing);
-        let Some(applied) = apply::prepare(self.snapshot().store(), records)? else {
+        let Some(applied) = apply::prepare(self.snapshot().store(), records, self.inner.bound)?
+        else {
             return Ok(());
         };
         self.inner.store.write(applied.batch)?;

@@ -195,3 +195,46 @@ fn literal(expression: &Expr) -> Option<Literal> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &'static str) -> Result<Vec<Item>, String> {
+        Script { file: "test.sql", text }.parse().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_view_keeps_its_text_and_oid() {
+        let items = parse(
+            "CREATE VIEW pg_catalog.pg_roles WITH (oid = 12000) AS
+             SELECT rolname, '********'::text AS rolpassword FROM pg_catalog.pg_authid;",
+        );
+        let expected = View {
+            oid: 12_000,
+            name: QualifiedName { namespace: "pg_catalog".into(), name: "pg_roles".into() },
+            sql: "SELECT rolname, '********'::TEXT AS rolpassword FROM pg_catalog.pg_authid".into(),
+        };
+        assert_eq!(items, Ok(vec![Item::View(expected)]));
+    }
+
+    #[test]
+    fn a_bad_script_is_named_with_its_fault() {
+        for (text, fault) in [
+            ("CREATE TABLE a (x int4) WITH (oid=1, shared=true)", "schema.name"),
+            ("CREATE TABLE s.a (x int4) WITH (shared=true)", "a has no oid"),
+            ("CREATE TABLE s.a (x int4) WITH (oid=1)", "does not say if it is shared"),
+            ("CREATE TABLE s.a (x int4, PRIMARY KEY (y)) WITH (oid=1, shared=true)", "column y"),
+            ("CREATE TABLE s.a (x int4, UNIQUE (x)) WITH (oid=1, shared=true)", "constraint"),
+            ("CREATE TABLE s.a (x nosuch) WITH (oid=1, shared=true)", "\"nosuch\""),
+            ("INSERT INTO s.a (x) VALUES (1, 2)", "bad row 1 of a"),
+            ("INSERT INTO s.a (x) VALUES (1 + 1)", "bad row 1 of a"),
+            ("INSERT INTO s.a (x) SELECT 1", "not VALUES"),
+            ("DROP TABLE s.a", "unexpected statement"),
+            ("CREATE", "test.sql"),
+        ] {
+            let message = parse(text).expect_err(text);
+            assert!(message.contains(fault), "{text}: {message}");
+        }
+    }
+}

@@ -19,11 +19,13 @@ const HISTORY_PURGE_MAX: usize = 10_000;
 
 /// A row of `gp_segment_configuration`.
 ///
-/// * Its role follows from `order`: master `m`, standby `s`, segment `p`.
+/// * The role is master `m`, standby `s` or segment `p`.
 /// * The description of master and standby is null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentRow {
-    pub order: RegistrationOrder,
+    /// As stored: 0, below for standbys, above for segments.
+    pub order: i32,
+    pub role: char,
     pub up: bool,
     pub port: u16,
     pub hostname: String,
@@ -92,7 +94,7 @@ pub struct Mirroring {
     pub error: Option<String>,
 }
 
-/// All rows of `gp_segment_configuration`, standby and master first.
+/// All rows of `gp_segment_configuration`, standbys and master first.
 pub fn segment_rows(view: &dyn ReadView) -> Result<Vec<SegmentRow>, Error> {
     let rows = view.scan(GP_SEGMENT_CONFIGURATION, &[])?;
     let read = |row| segment_row(row).ok_or_else(|| Error::corrupt("gp_segment_configuration"));
@@ -151,13 +153,10 @@ pub fn remove_segment(t: &mut OpenTransaction, order: RegistrationOrder) -> Resu
 /// Removes the rows of all segments, as HAWQ does when a master starts. Gives how many.
 pub fn remove_segments(t: &mut OpenTransaction) -> Result<usize, Error> {
     let rows = segment_rows(t)?;
-    let segments: Vec<RegistrationOrder> = rows
-        .into_iter()
-        .map(|row| row.order)
-        .filter(|order| matches!(order, RegistrationOrder::Segment(_)))
-        .collect();
+    let segments: Vec<i32> =
+        rows.into_iter().filter(|row| row.order > 0).map(|row| row.order).collect();
     for order in &segments {
-        remove_segment(t, *order)?;
+        t.delete(GP_SEGMENT_CONFIGURATION, &[Datum::Int4(*order)])?;
     }
     Ok(segments.len())
 }
@@ -277,11 +276,12 @@ fn segment_values(
 }
 
 fn segment_row(row: &Row) -> Option<SegmentRow> {
-    let [order, _role, status, port, hostname, address, description] = row.as_slice() else {
+    let [order, role, status, port, hostname, address, description] = row.as_slice() else {
         return None;
     };
     Some(SegmentRow {
-        order: RegistrationOrder::from_column(i32::try_from(order.as_i64()?).ok()?)?,
+        order: i32::try_from(order.as_i64()?).ok()?,
+        role: char::from(role.as_char()?),
         up: status.as_char()? == b'u',
         port: u16::try_from(port.as_i64()?).ok()?,
         hostname: hostname.as_str()?.to_owned(),

@@ -1,6 +1,7 @@
 //! What both stores promise.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use super::catalog_tests::table;
 use super::ddl;
@@ -10,6 +11,7 @@ use super::rocks_store::RocksStore;
 use super::snapshot::ReadView;
 use super::store::{Batch, Family, Store, StoreSnapshot};
 use super::test_node::TestNode;
+use crate::types::Lsn;
 use std::sync::Arc;
 
 fn batch(pairs: &[(Family, &str, Option<&str>)]) -> Batch {
@@ -131,4 +133,37 @@ fn a_checkpoint_opens_at_exactly_its_position() {
     drop(copy);
     let followed = TestNode::replayed(RocksStore::open(&at("copy")).unwrap(), &node.log);
     assert_eq!(followed.catalog.digest().unwrap(), node.catalog.digest().unwrap());
+}
+
+/// The files as a killed process would leave them.
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "LOCK" {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_kill_leaves_on_disk_exactly_what_was_flushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let mut node = TestNode::bootstrapped(RocksStore::open(&at("catalog")).unwrap());
+    copy_files(&at("catalog"), &at("before"));
+    let flushed = node.catalog.flush().unwrap();
+    for name in ["a", "b", "c"] {
+        let mut t = node.catalog.begin();
+        ddl::create_table(&mut t, &table(name)).unwrap();
+        node.commit(t).unwrap();
+    }
+    copy_files(&at("catalog"), &at("after"));
+    for (name, expected) in [("before", Lsn::ZERO), ("after", flushed)] {
+        let found = Catalog::open(Arc::new(RocksStore::open(&at(name)).unwrap())).unwrap();
+        assert_eq!(found.applied_lsn(), expected, "{name}");
+        drop(found);
+        let replayed = TestNode::replayed(RocksStore::open(&at(name)).unwrap(), &node.log);
+        assert_eq!(replayed.catalog.digest().unwrap(), node.catalog.digest().unwrap(), "{name}");
+    }
 }
