@@ -8,9 +8,9 @@ mod allocate;
 mod detector;
 mod event;
 mod machine;
+mod prober;
 mod probes;
 mod registered;
-mod prober;
 mod segment;
 mod settings;
 mod store;
@@ -18,7 +18,7 @@ mod store;
 pub use allocate::{
     AvailableSegment, RequestKind, SegmentAddress, SegmentView, TooManyUnavailable, admit,
 };
-pub use event::{Effect, Event, Severity, SegmentRow, StoreError, Suspect, Write};
+pub use event::{Effect, Event, SegmentRow, Severity, StoreError, Suspect, Write};
 pub use machine::Machine;
 pub use prober::{ProbeResult, Prober};
 pub use settings::{Settings, SettingsError};

@@ -14,7 +14,7 @@ pub struct Settings {
     pub tick: Duration,
     /// A segment silent for so long is probed. HAWQ probes only what a dispatcher reports.
     pub suspect_after: Duration,
-    /// Bound of one probe. HAWQ has none.
+    /// Bound of one probe, longer than an agent takes to give its PostgreSQL up. HAWQ has none.
     pub probe_timeout: Duration,
     /// Pause before the one retry of a probe that did not say "alive".
     pub probe_retry: Duration,
@@ -33,7 +33,7 @@ impl Settings {
             heartbeat_timeout: timeout,
             tick: (interval / 10).clamp(Duration::from_millis(10), Duration::from_secs(1)),
             suspect_after: interval * MISSED_HEARTBEATS,
-            probe_timeout: interval.clamp(Duration::from_secs(2), Duration::from_secs(10)),
+            probe_timeout: interval.clamp(Duration::from_secs(5), Duration::from_secs(10)),
             probe_retry: (interval / 10).clamp(Duration::from_millis(50), Duration::from_secs(1)),
             store_retry: Duration::from_secs(1),
         };
