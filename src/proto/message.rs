@@ -80,8 +80,9 @@ impl From<Message> for Wire {
                 epoch: epoch.0, cut_lsn: cut.0, history: history_to_wire(&history),
                 record: Some(record.into()),
             }),
-            Message::SeedRequired { epoch, reason } => {
-                Wire::SeedRequired(v1::SeedRequired { epoch: epoch.0, reason })
+            Message::SeedRequired { epoch, judged, reason } => {
+                let judged_lsn = judged.0;
+                Wire::SeedRequired(v1::SeedRequired { epoch: epoch.0, reason, judged_lsn })
             }
             Message::Append { epoch, from, records, commit_lsn, sent_at } => {
                 Wire::Append(v1::Append {
@@ -127,8 +128,9 @@ impl TryFrom<Wire> for Message {
         match message {
             Wire::Hello(hello) => nested("hello", hello),
             Wire::Align(align) => nested("align", align),
-            Wire::SeedRequired(v1::SeedRequired { epoch, reason }) => {
-                Ok(Message::SeedRequired { epoch: Epoch(epoch), reason })
+            Wire::SeedRequired(v1::SeedRequired { epoch, reason, judged_lsn }) => {
+                let (epoch, judged) = (Epoch(epoch), Lsn(judged_lsn));
+                Ok(Message::SeedRequired { epoch, judged, reason })
             }
             Wire::Append(append) => Ok(Message::Append {
                 epoch: Epoch(append.epoch),
