@@ -82,6 +82,10 @@ pub struct World {
     pub tickets: u64,
     pub calm: bool,
     pub lives: u64,
+    /// The next answers of the coordinator that get lost; what was asked takes effect.
+    pub lose_answers: u64,
+    /// Swaps take so long to get to the coordinator.
+    pub delay_swaps: Duration,
 }
 
 impl World {
@@ -147,6 +151,8 @@ impl World {
             tickets: 0,
             calm: false,
             lives: 0,
+            lose_answers: 0,
+            delay_swaps: Duration::ZERO,
         };
         for id in ids {
             world.after(Duration::from_millis(1), Action::Restart { host: id });
@@ -195,7 +201,7 @@ impl World {
         assert!(goes_on, "I6: no write is acknowledged after the storm: {}", self.picture());
     }
 
-    fn run_until(&mut self, bound: Instant, done: impl Fn(&World) -> bool) -> bool {
+    pub fn run_until(&mut self, bound: Instant, done: impl Fn(&World) -> bool) -> bool {
         while let Some(((at, _), action)) = self.queue.pop_first() {
             if at > bound {
                 self.after(at.since(self.now), action);
@@ -395,7 +401,8 @@ impl World {
                     self.soon(200, 5_000, Action::Read { host: id, life, attempt });
                 }
                 Effect::Swap { proposed, .. } => {
-                    self.soon(200, 5_000, Action::Swap { host: id, life, proposed });
+                    let late = self.delay_swaps.as_micros() as u64;
+                    self.soon(200 + late, 5_000 + late, Action::Swap { host: id, life, proposed });
                 }
                 Effect::Seed { from, .. } => {
                     self.soon(5_000, 400_000, Action::Seed { host: id, life, from });
@@ -437,19 +444,19 @@ impl World {
     }
 
     fn answer_clients(&mut self, id: NodeId) {
-        let host = self.hosts.get_mut(&id).unwrap();
-        if !host.open {
-            return;
-        }
-        let applied = host.storage.applied();
-        while let Some((end, write)) = host.waiting.first_key_value().map(|(e, w)| (*e, *w)) {
-            if end > applied {
-                break;
+        loop {
+            let host = self.hosts.get_mut(&id).unwrap();
+            let applied = host.storage.applied();
+            let due = host.waiting.first_key_value().filter(|(end, _)| **end <= applied);
+            let Some((end, write)) = due.map(|(end, write)| (*end, *write)) else { return };
+            if !host.open {
+                return;
             }
             host.waiting.pop_first();
             let entry = host.storage.entry_at(end).expect("an acked write is in the log");
             let epoch = entry.epoch;
             self.checker.acknowledged(id, epoch, end, write);
+            self.note(|_| format!("node {id} acked write {write} at {end}"));
         }
     }
 
@@ -537,8 +544,15 @@ impl World {
             return;
         }
         let outcome = self.register.swap(proposed, by);
-        self.note(|world| format!("swap by {id}: {outcome:?}; {}", world.register.record));
-        let answered = self.reaches_coordinator(id);
+        let verdict = match &outcome {
+            SwapOutcome::Done => "done",
+            SwapOutcome::Failed { reason, .. } | SwapOutcome::Unknown { reason } => reason,
+        };
+        let verdict = verdict.to_owned();
+        self.note(|world| format!("swap by {id}: {verdict}; {}", world.register.record));
+        let lost_one = self.lose_answers > 0;
+        self.lose_answers = self.lose_answers.saturating_sub(1);
+        let answered = self.reaches_coordinator(id) && !lost_one;
         let outcome = if answered { outcome } else { lost };
         let event = Event::Swapped { nonce, outcome };
         let wait = if answered { 2_000 } else { 150_000 };
@@ -551,7 +565,8 @@ impl World {
         }
         let source = &self.hosts[&from];
         let cut = self.links.cut.contains(&(from, id)) || self.links.cut.contains(&(id, from));
-        if cut || !source.open {
+        let reigns = source.node.as_ref().is_some_and(|node| node.view().role == "primary");
+        if cut || !reigns {
             let event = Event::SeedFailed { reason: "no primary there".to_owned() };
             self.step(id, life, event);
             return;
@@ -695,7 +710,7 @@ impl World {
         }
     }
 
-    fn crash(&mut self, id: NodeId, power: bool) {
+    pub fn crash(&mut self, id: NodeId, power: bool) {
         let host = self.hosts.get_mut(&id).unwrap();
         if host.node.take().is_none() {
             return;
@@ -710,7 +725,7 @@ impl World {
     }
 
     /// Only where another member of the recorded set still has its data: no rule helps otherwise.
-    fn wipe(&mut self, id: NodeId) {
+    pub fn wipe(&mut self, id: NodeId) {
         let record = &self.register.record;
         let safe = self.hosts.values().any(|host| {
             host.id != id && record.is_in_sync(host.member())
