@@ -43,6 +43,8 @@ mod status;
 
 pub mod console;
 pub mod data_dir;
+mod errands;
+pub mod init;
 mod seeded;
 
 pub use control_file::{ControlFile, ControlFileError};
