@@ -47,6 +47,12 @@ mod errands;
 pub mod init;
 mod seeded;
 
+mod services;
+mod start;
+mod threads;
+
+pub use start::{Master, StartError, start};
+
 pub use control_file::{ControlFile, ControlFileError};
 pub use event::{
     Answer, Control, Effect, Event, Level, LogState, Payload, Rejection, Request,
