@@ -4,7 +4,10 @@
 //! functions that depend on it are bound to it when the statement is planned. A function never
 //! changes the catalog itself: it leaves an `Effect`, which the session carries out afterwards.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::execution::SessionState;
 
 use crate::catalog::{Catalog, Datum, ReadView, Relation, RelationKind, Row};
 
@@ -44,6 +47,33 @@ pub(crate) struct StatementContext {
     /// The transaction's id; made when first asked for.
     pub xid: Arc<dyn Fn() -> Result<u64, Error> + Send + Sync>,
     pub effects: Mutex<Vec<Effect>>,
+    /// What plans are made with; system tables plan views to tell their columns.
+    pub state: Arc<SessionState>,
+    pub view_columns: Arc<ViewColumns>,
+}
+
+/// Columns of views by the view's oid and text: names and types.
+#[derive(Debug, Default)]
+pub(crate) struct ViewColumns {
+    known: Mutex<BTreeMap<(u32, String), Arc<Vec<(String, u32)>>>>,
+}
+
+/// Views remembered; beyond that all are forgotten.
+const VIEWS_MAX: usize = 1_000;
+
+impl ViewColumns {
+    pub(crate) fn get(&self, oid: u32, sql: &str) -> Option<Arc<Vec<(String, u32)>>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(oid, sql.to_owned())).cloned()
+    }
+
+    pub(crate) fn put(&self, oid: u32, sql: &str, columns: Arc<Vec<(String, u32)>>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= VIEWS_MAX {
+            known.clear();
+        }
+        known.insert((oid, sql.to_owned()), columns);
+    }
 }
 
 impl std::fmt::Debug for StatementContext {

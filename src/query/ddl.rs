@@ -14,7 +14,6 @@ pub(crate) enum Ddl {
     CreateSchema { name: String, if_not_exists: bool, owner: Option<String> },
     DropSchema { names: Vec<String>, if_exists: bool, cascade: bool },
     CreateTable(CreateTable),
-    CreateView { name: Vec<String>, text: String },
     DropTable { names: Vec<Vec<String>>, if_exists: bool, cascade: bool, view: bool },
     Comment { target: CommentTarget, text: Option<String> },
 }
@@ -38,6 +37,21 @@ pub(crate) struct ColumnDefinition {
 pub(crate) struct TypeName {
     pub name: String,
     pub modifiers: Vec<i64>,
+}
+
+impl TypeName {
+    /// As `ColumnType::parse` reads it: the array's brackets stand after the modifiers.
+    pub(crate) fn text(&self) -> String {
+        if self.modifiers.is_empty() {
+            return self.name.clone();
+        }
+        let modifiers: Vec<String> = self.modifiers.iter().map(ToString::to_string).collect();
+        let (name, brackets) = match self.name.strip_suffix("[]") {
+            Some(element) => (element, "[]"),
+            None => (self.name.as_str(), ""),
+        };
+        format!("{name}({}){brackets}", modifiers.join(","))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -286,6 +300,10 @@ pub(crate) fn type_name(cursor: &mut Cursor<'_>) -> Result<TypeName, Error> {
         _ => {}
     }
     let mut modifiers = Vec::new();
+    if name == "bpchar" && !quoted_char || name == "char" {
+        // SQL's `char` has one character where nothing else is said.
+        modifiers.push(1);
+    }
     if cursor.take_token(&Token::LParen) {
         modifiers = list(cursor, Cursor::integer)?;
         cursor.expect_token(&Token::RParen)?;

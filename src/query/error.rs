@@ -23,6 +23,9 @@ pub enum Error {
     /// A type, role, database, portal … that is not there: `kind` names it.
     #[error("{kind} \"{name}\" does not exist")]
     UndefinedObject { kind: &'static str, name: String },
+    /// What DROP TABLE or DROP VIEW did not find.
+    #[error("{kind} \"{name}\" does not exist")]
+    UndefinedRelation { kind: &'static str, name: String },
     #[error("schema \"{name}\" does not exist")]
     UndefinedSchema { name: String },
     #[error("database \"{name}\" does not exist")]

@@ -114,6 +114,13 @@ impl<'a> Planner<'a> {
         plan.build().map_err(recover)
     }
 
+    /// Names and types of a view's columns.
+    pub(crate) fn view_columns(&self, sql: &str) -> Result<Vec<(String, u32)>, Error> {
+        let plan = self.view(sql)?;
+        let fields = plan.schema().fields().iter();
+        Ok(fields.map(|field| (field.name().clone(), types::oid_of(field))).collect())
+    }
+
     fn source(&self, relation: &Arc<Relation>) -> Result<Arc<dyn TableSource>, Error> {
         self.relations.borrow_mut().push(Arc::clone(relation));
         let source: Arc<dyn Source> = match &relation.kind {

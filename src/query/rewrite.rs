@@ -31,13 +31,6 @@ pub(crate) fn rewrite(query: &mut Query) -> Result<(), Error> {
     }
 }
 
-pub(crate) fn rewrite_expr(expr: &mut Expr) -> Result<(), Error> {
-    match expr.visit(&mut Rewriter { relations: 0 }) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(*error),
-    }
-}
-
 struct Rewriter {
     relations: usize,
 }
@@ -383,6 +376,11 @@ fn call(name: &str, arguments: Vec<Expr>) -> Expr {
         over: None,
         within_group: Vec::new(),
     })
+}
+
+/// A query that gives one value.
+pub(crate) fn select_value(expr: Expr) -> Query {
+    select_of(SelectItem::ExprWithAlias { expr, alias: ident("value") })
 }
 
 /// `SELECT item` without FROM.

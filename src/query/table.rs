@@ -33,7 +33,7 @@ pub(crate) trait Source: Debug + Send + Sync {
     fn key(&self) -> &[usize];
 
     /// All rows, or those that begin with `prefix`; more than asked for is allowed.
-    fn load(&self, context: &StatementContext, prefix: &[ScalarValue])
+    fn load(&self, context: &Arc<StatementContext>, prefix: &[ScalarValue])
     -> Result<RecordBatch, Error>;
 }
 
@@ -66,7 +66,7 @@ impl Source for Stored {
 
     fn load(
         &self,
-        context: &StatementContext,
+        context: &Arc<StatementContext>,
         prefix: &[ScalarValue],
     ) -> Result<RecordBatch, Error> {
         let columns = &self.relation.columns;
@@ -108,7 +108,11 @@ impl Source for Computed {
         &[]
     }
 
-    fn load(&self, context: &StatementContext, _: &[ScalarValue]) -> Result<RecordBatch, Error> {
+    fn load(
+        &self,
+        context: &Arc<StatementContext>,
+        _: &[ScalarValue],
+    ) -> Result<RecordBatch, Error> {
         rows::computed_batch(&self.schema, (self.rows)(context, &self.schema)?)
     }
 }
@@ -129,8 +133,8 @@ impl Table {
         let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else {
             return None;
         };
-        let (Expr::Column(column), Expr::Literal(value, _))
-        | (Expr::Literal(value, _), Expr::Column(column)) = (left.as_ref(), right.as_ref())
+        let ((Expr::Column(column), Expr::Literal(value, _))
+        | (Expr::Literal(value, _), Expr::Column(column))) = (left.as_ref(), right.as_ref())
         else {
             return None;
         };

@@ -27,6 +27,7 @@ use super::rows::internal;
 use super::table::wrap;
 use super::types;
 
+pub(crate) use catalog::reg_column;
 pub(crate) use single_value::{SINGLE_VALUE, single_value};
 
 /// One call with the values of one row.

@@ -120,7 +120,7 @@ fn xact_status(call: &Call<'_>) -> Result<ScalarValue, Error> {
     if context.live.in_progress(xid) {
         return text_value("in progress");
     }
-    let text = match context.catalog.xact_status(xid)? {
+    let text = match context.catalog.xact_status(xid) {
         XactStatus::Committed => Some("committed"),
         XactStatus::Aborted => Some("aborted"),
         XactStatus::InProgress => Some("in progress"),

@@ -1,12 +1,11 @@
 //! Functions about the session: who, where, when, settings, other sessions.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
 use crate::query::context::Effect;
 use crate::query::error::Error;
+use crate::runtime::{BootClock, Clock};
 use crate::query::types::{
     BOOL, INET, INT4, NAME, NAME_ARRAY, TEXT, TIMESTAMPTZ, VOID,
 };
@@ -38,8 +37,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         time_value(call.context()?.statement_time)
     }),
     function("clock_timestamp", NONE, TIMESTAMPTZ, Kind::Acting, |_| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        time_value(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+        time_value(BootClock.wall_micros())
     }),
     function("current_setting", (1, 2), TEXT, Kind::Bound, current_setting),
     lax(function("set_config", (3, 3), TEXT, Kind::Acting, set_config)),

@@ -1,6 +1,6 @@
 //! Functions of text and arrays in PostgreSQL's spelling.
 
-use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::array::Array;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::ScalarValue;
@@ -37,7 +37,7 @@ fn elements(value: &ScalarValue) -> Result<Option<Vec<ScalarValue>>, Error> {
     let ScalarValue::List(list) = value else {
         return Err(Error::TypeMismatch { message: "argument is not an array".to_owned() });
     };
-    let values = list.as_ref().as_list::<i32>().value(0);
+    let values = list.value(0);
     let items = (0..values.len()).map(|at| ScalarValue::try_from_array(&values, at));
     items.collect::<Result<_, _>>().map(Some).map_err(internal)
 }
