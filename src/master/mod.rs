@@ -43,7 +43,18 @@ mod status;
 
 pub mod console;
 pub mod data_dir;
+mod errands;
+pub mod init;
 mod seeded;
+
+mod clients;
+mod live;
+mod run;
+mod services;
+mod start;
+mod threads;
+
+pub use run::{End, RunError, run};
 
 pub use control_file::{ControlFile, ControlFileError};
 pub use event::{
