@@ -7,6 +7,10 @@ mod backend;
 mod encode;
 mod extended;
 mod failure;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod frontend_tests;
 mod gate;
 mod hba;
 mod hba_file;

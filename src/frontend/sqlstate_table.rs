@@ -72,12 +72,7 @@ struct Row {
     when: &'static str,
 }
 
-const fn row(
-    state: SqlState,
-    code: &'static str,
-    name: &'static str,
-    when: &'static str,
-) -> Row {
+const fn row(state: SqlState, code: &'static str, name: &'static str, when: &'static str) -> Row {
     Row { state, code, name, when }
 }
 

@@ -155,7 +155,10 @@ fn binary_values() {
     assert_eq!(binary_of(arc(Int32Array::from(vec![-1])), oid::INT8), [0xFF; 8]);
     assert_eq!(binary_of(arc(StringArray::from(vec!["u"])), oid::CHAR), *b"u");
     assert_eq!(binary_of(arc(StringArray::from(vec![""])), oid::CHAR), [0]);
-    assert_eq!(binary_of(arc(StringArray::from(vec!["0/A"])), oid::PG_LSN), [0, 0, 0, 0, 0, 0, 0, 10]);
+    assert_eq!(
+        binary_of(arc(StringArray::from(vec!["0/A"])), oid::PG_LSN),
+        [0, 0, 0, 0, 0, 0, 0, 10]
+    );
     let stamp = arc(TimestampMicrosecondArray::from(vec![946_684_800_000_001]));
     assert_eq!(binary_of(stamp, oid::TIMESTAMPTZ), [0, 0, 0, 0, 0, 0, 0, 1]);
     assert_eq!(binary_of(arc(Date32Array::from(vec![10_958])), oid::DATE), [0, 0, 0, 1]);
@@ -243,8 +246,7 @@ fn bad_parameters_are_named() {
     for (text, type_oid, code) in rows {
         assert_eq!(parameter(text, type_oid).unwrap_err().state.code(), code, "{text}");
     }
-    let binary =
-        |bytes: &[u8], oid| decode_parameter(Some(bytes), oid, Format::Binary, &Zone::Utc);
+    let binary = |bytes: &[u8], oid| decode_parameter(Some(bytes), oid, Format::Binary, &Zone::Utc);
     assert_eq!(binary(&[0, 0, 1], oid::INT4).unwrap_err().state.code(), "22P03");
     // An array that claims more elements than there are bytes.
     let array = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 1];
