@@ -5,6 +5,7 @@
 
 mod backend;
 mod encode;
+mod engine;
 mod extended;
 mod failure;
 #[cfg(test)]
@@ -25,6 +26,8 @@ mod simple;
 mod socket_file;
 mod sqlstate;
 mod sqlstate_table;
+#[cfg(test)]
+mod sqlstate_tests;
 mod startup;
 mod wire;
 
