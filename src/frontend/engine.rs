@@ -152,7 +152,14 @@ impl From<query::Error> for Failure {
             _ => (Severity::Error, error.detail(), error.hint()),
         };
         let position = error.position().and_then(|position| u32::try_from(position).ok());
-        Failure { severity, state: of_query(&error), message: chain(&error), detail, hint, position }
+        Failure {
+            severity,
+            state: of_query(&error),
+            message: chain(&error),
+            detail,
+            hint,
+            position,
+        }
     }
 }
 

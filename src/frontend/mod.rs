@@ -6,6 +6,8 @@
 mod backend;
 mod encode;
 mod engine;
+#[cfg(test)]
+mod engine_tests;
 mod extended;
 mod failure;
 #[cfg(test)]

@@ -82,8 +82,9 @@ pub fn of_query(error: &query::Error) -> SqlState {
         Error::WrongObjectType { .. } | Error::SystemCatalog { .. } => SqlState::WrongObjectType,
         Error::DependentObjects { .. } => SqlState::DependentObjectsStillExist,
         Error::ReservedName { .. } => SqlState::ReservedName,
-        Error::InvalidSettingValue { .. }
-        | Error::InvalidParameter { .. } => SqlState::InvalidParameterValue,
+        Error::InvalidSettingValue { .. } | Error::InvalidParameter { .. } => {
+            SqlState::InvalidParameterValue
+        }
         Error::CannotChangeSetting { .. } => SqlState::CannotChangeRuntimeParam,
         Error::ReadOnly { .. } => SqlState::ReadOnlySqlTransaction,
         Error::InFailedTransaction => SqlState::InFailedSqlTransaction,
