@@ -50,3 +50,10 @@ pub use session::{
     Notice, Output, OutputColumn, Prepared, Session, SessionStart, Severity,
 };
 pub use statement::Statement;
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod psql_tests;
+#[cfg(test)]
+mod query_tests;

@@ -86,7 +86,7 @@ impl Session {
             | Kind::SetTransaction { .. } => self.run_transaction(&statement.kind).await,
             Kind::Fetch { name, direction, moves } => self.run_fetch(name, *direction, *moves),
             Kind::Ddl(ddl) => self.run_ddl(ddl).await,
-            Kind::Write { command, target, .. } => self.run_write(command, target).await,
+            Kind::Write { command, target } => self.run_write(command, target).await,
             Kind::Checkpoint => self.run_checkpoint(),
             other => self.run_setting(other),
         }

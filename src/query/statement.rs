@@ -26,7 +26,7 @@ pub struct Statement {
 pub(crate) enum Kind {
     Query(Box<ast::Query>),
     /// INSERT, UPDATE, DELETE, TRUNCATE of the named relation.
-    Write { command: &'static str, target: Vec<String>, statement: Option<Box<ast::Statement>> },
+    Write { command: &'static str, target: Vec<String> },
     Begin { modes: Modes },
     Commit { chain: bool },
     Rollback { chain: bool },
@@ -494,7 +494,7 @@ fn planned(source: &Source) -> Result<Kind, Error> {
         }
     };
     let (command, target) = kind;
-    Ok(Kind::Write { command, target, statement: Some(Box::new(statement)) })
+    Ok(Kind::Write { command, target })
 }
 
 pub(crate) fn fold(ident: &ast::Ident) -> String {
