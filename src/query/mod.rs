@@ -33,6 +33,7 @@ mod semantics;
 mod planner;
 
 mod block;
+mod deep;
 mod engine;
 mod session;
 mod query_run;
