@@ -18,6 +18,8 @@ const STATEMENTS_MAX: usize = 1_000;
 pub(crate) struct Source {
     pub text: String,
     pub tokens: Vec<TokenWithSpan>,
+    /// How deep the parsed statement may be.
+    pub operators: usize,
     /// Character offset of the end, for "at end of input".
     pub end: usize,
     lines: Vec<usize>,
@@ -62,12 +64,14 @@ fn push(
             what: format!("more than {STATEMENTS_MAX} statements in one query"),
         });
     }
-    if tokens.iter().filter(|token| is_operator(&token.token)).count() > OPERATORS_MAX {
+    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    if operators > OPERATORS_MAX {
         return Err(Error::TooDeep);
     }
     let start = offset(lines, first.span.start);
     let text = sql.chars().skip(start - 1).take(end - start).collect::<String>();
-    sources.push(Source { text: text.trim_end().to_owned(), tokens, end, lines: lines.to_vec() });
+    let text = text.trim_end().to_owned();
+    sources.push(Source { text, tokens, operators, end, lines: lines.to_vec() });
     Ok(())
 }
 

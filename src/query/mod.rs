@@ -33,6 +33,7 @@ mod semantics;
 mod planner;
 
 mod block;
+mod deep;
 mod engine;
 mod session;
 mod query_run;
@@ -50,3 +51,10 @@ pub use session::{
     Notice, Output, OutputColumn, Prepared, Session, SessionStart, Severity,
 };
 pub use statement::Statement;
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod psql_tests;
+#[cfg(test)]
+mod query_tests;

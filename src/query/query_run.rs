@@ -28,11 +28,13 @@ const RESULT_BYTES_MAX: usize = 256 << 20;
 /// Parameters of one statement, as the protocol counts them.
 const PARAMETERS_MAX: usize = 65_535;
 
-pub(crate) struct Asked<'a> {
-    pub text: &'a str,
-    pub query: &'a ast::Query,
-    pub types: &'a [u32],
-    pub parameters: &'a [ScalarValue],
+/// A query and its parameters, owned so that it can run on a thread of its own.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub text: String,
+    pub query: Arc<ast::Query>,
+    pub types: Vec<u32>,
+    pub parameters: Vec<ScalarValue>,
 }
 
 pub(crate) struct Answer {
@@ -106,7 +108,7 @@ fn parameter_field(oid: u32) -> FieldRef {
 pub(crate) async fn run(
     engine: &Engine,
     context: &Arc<StatementContext>,
-    asked: &Asked<'_>,
+    asked: &Asked,
 ) -> Result<Answer, Error> {
     let planned = planned(engine, context, asked).await?;
     let columns = output_columns(&planned.schema);
@@ -119,11 +121,11 @@ pub(crate) async fn run(
 async fn planned(
     engine: &Engine,
     context: &Arc<StatementContext>,
-    asked: &Asked<'_>,
+    asked: &Asked,
 ) -> Result<CachedPlan, Error> {
-    let parameters = asked.types.iter().zip(asked.parameters);
+    let parameters = asked.types.iter().zip(&asked.parameters);
     let key = PlanKey {
-        text: asked.text.to_owned(),
+        text: asked.text.clone(),
         path: context.search_path(),
         parameters: parameters.map(|(oid, value)| format!("{oid}:{value:?};")).collect(),
     };
@@ -144,16 +146,16 @@ async fn planned(
     Ok(made)
 }
 
-fn logical(planner: &Planner<'_>, asked: &Asked<'_>) -> Result<LogicalPlan, Error> {
+fn logical(planner: &Planner<'_>, asked: &Asked) -> Result<LogicalPlan, Error> {
     let fields = asked.types.iter().map(|oid| Some(parameter_field(*oid))).collect();
-    let plan = planner.plan(asked.query, fields)?;
+    let plan = planner.plan(&asked.query, fields)?;
     if asked.parameters.is_empty() {
         return Ok(plan);
     }
     let values = asked
         .parameters
         .iter()
-        .zip(asked.types)
+        .zip(&asked.types)
         .map(|(value, oid)| value.cast_to(&types::arrow_type(*oid)).map(Into::into))
         .collect::<Result<Vec<_>, _>>()
         .map_err(recover)?;
@@ -219,7 +221,7 @@ fn finish(
 pub(crate) async fn explain(
     engine: &Engine,
     context: &Arc<StatementContext>,
-    asked: &Asked<'_>,
+    asked: &Asked,
 ) -> Result<Vec<String>, Error> {
     let planned = planned(engine, context, asked).await?;
     let text = displayable(planned.plan.as_ref()).indent(false).to_string();

@@ -13,7 +13,7 @@ use super::session::{Cursor, OutputColumn, Output, Prepared, Session};
 use super::settings::Scope;
 use super::statement::{Direction, Kind, Modes, SetValue, Statement};
 use super::types;
-use super::{ddl_run, effects, utility};
+use super::{ddl_run, deep, effects, utility};
 
 /// Prepared statements and cursors of one session.
 const NAMES_MAX: usize = 1_000;
@@ -28,7 +28,10 @@ impl Session {
         let column = |name: &str| vec![utility::text_column(name)];
         Ok(match &statement.kind {
             Kind::Query(query) => {
-                return query_run::describe(&self.planning_context(), query, declared);
+                let context = self.planning_context();
+                return deep::plan(statement.operators, || {
+                    query_run::describe(&context, query, declared)
+                });
             }
             Kind::Show { name } => {
                 self.settings.show(name, self.engine.live.as_ref())?;
@@ -86,7 +89,7 @@ impl Session {
             | Kind::SetTransaction { .. } => self.run_transaction(&statement.kind).await,
             Kind::Fetch { name, direction, moves } => self.run_fetch(name, *direction, *moves),
             Kind::Ddl(ddl) => self.run_ddl(ddl).await,
-            Kind::Write { command, target, .. } => self.run_write(command, target).await,
+            Kind::Write { command, target } => self.run_write(command, target).await,
             Kind::Checkpoint => self.run_checkpoint(),
             other => self.run_setting(other),
         }
@@ -140,8 +143,15 @@ impl Session {
         let shared = self.transaction().await?;
         let context = self.context(&shared);
         let engine = Arc::clone(&self.engine);
-        let asked = query_run::Asked { text: &statement.text, query, types, parameters };
-        let answer = query_run::run(&engine, &context, &asked).await?;
+        let asked = query_run::Asked {
+            text: statement.text.clone(),
+            query: Arc::clone(query),
+            types: types.to_vec(),
+            parameters: parameters.to_vec(),
+        };
+        let for_query = Arc::clone(&context);
+        let work = async move { query_run::run(&engine, &for_query, &asked).await };
+        let answer = deep::run(statement.operators, work).await?;
         let left = context.take_effects();
         if !left.is_empty() {
             effects::carry_out(self, &shared, left)?;
@@ -166,11 +176,19 @@ impl Session {
         let context = self.context(&shared);
         let engine = Arc::clone(&self.engine);
         let (types, parameters) = parameters;
-        let asked = query_run::Asked { text: &statement.text, query, types, parameters };
-        if analyze {
-            query_run::run(&engine, &context, &asked).await?;
-        }
-        query_run::explain(&engine, &context, &asked).await
+        let asked = query_run::Asked {
+            text: statement.text.clone(),
+            query: Arc::clone(query),
+            types: types.to_vec(),
+            parameters: parameters.to_vec(),
+        };
+        let work = async move {
+            if analyze {
+                query_run::run(&engine, &context, &asked).await?;
+            }
+            query_run::explain(&engine, &context, &asked).await
+        };
+        deep::run(statement.operators, work).await
     }
 
     async fn run_prepare(

@@ -8,7 +8,6 @@
 pub(crate) enum Values {
     Bool,
     Integer(i64, i64),
-    Real,
     Text,
     /// Any of these, in any case.
     Choice(&'static [&'static str]),

@@ -172,7 +172,6 @@ fn row_of(known: &Definition) -> SettingRow {
         Values::Integer(low, high) => {
             ("integer", Some(low.to_string()), Some(high.to_string()), None)
         }
-        Values::Real => ("real", None, None, None),
         Values::Text => ("string", None, None, None),
         Values::Choice(list) => {
             ("enum", None, None, Some(list.iter().map(|item| (*item).to_owned()).collect()))
@@ -238,7 +237,6 @@ fn check(name: &str, value: &str, scope: Scope, live: &dyn Live) -> Result<Strin
         Values::Integer(low, high) => {
             integer(value, known.unit).filter(|n| (low..=high).contains(n)).map(|n| n.to_string())
         }
-        Values::Real => value.trim().parse::<f64>().ok().map(|_| value.trim().to_owned()),
         Values::Text => text_value(known.name, value),
         Values::Choice(list) => {
             let found = list.iter().find(|item| item.eq_ignore_ascii_case(value));

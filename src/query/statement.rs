@@ -3,6 +3,8 @@
 //! Utility statements and HAWQ's DDL are parsed here from tokens, since the SQL parser does not
 //! know all of them; everything else goes to the SQL parser. Nothing is looked up.
 
+use std::sync::Arc;
+
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -19,14 +21,16 @@ const NESTING_MAX: usize = 40;
 #[derive(Debug, Clone)]
 pub struct Statement {
     pub(crate) text: String,
+    /// Bounds the depth of recursion over it.
+    pub(crate) operators: usize,
     pub(crate) kind: Kind,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
-    Query(Box<ast::Query>),
+    Query(Arc<ast::Query>),
     /// INSERT, UPDATE, DELETE, TRUNCATE of the named relation.
-    Write { command: &'static str, target: Vec<String>, statement: Option<Box<ast::Statement>> },
+    Write { command: &'static str, target: Vec<String> },
     Begin { modes: Modes },
     Commit { chain: bool },
     Rollback { chain: bool },
@@ -83,7 +87,7 @@ fn parse_one(source: &Source) -> Result<Statement, Error> {
         Some(kind) => kind,
         None => planned(source)?,
     };
-    Ok(Statement { text: source.text.clone(), kind })
+    Ok(Statement { text: source.text.clone(), operators: source.operators, kind })
 }
 
 fn utility(source: &Source, cursor: &mut Cursor<'_>) -> Result<Option<Kind>, Error> {
@@ -463,11 +467,14 @@ fn planned(source: &Source) -> Result<Kind, Error> {
         let position = source.position(left.span.start);
         return Err(Error::syntax_near(&left.token.to_string(), position));
     }
+    let statement = match statement {
+        ast::Statement::Query(query) => return Ok(Kind::Query(Arc::new(*query))),
+        other => other,
+    };
     let target = |name: &ast::ObjectName| {
         name.0.iter().map(|part| part.as_ident().map(fold).unwrap_or_default()).collect()
     };
     let kind = match &statement {
-        ast::Statement::Query(query) => return Ok(Kind::Query(query.clone())),
         ast::Statement::Insert(insert) => match &insert.table {
             ast::TableObject::TableName(name) => ("INSERT", target(name)),
             _ => return Err(Error::unsupported("INSERT into a function is not supported")),
@@ -494,7 +501,7 @@ fn planned(source: &Source) -> Result<Kind, Error> {
         }
     };
     let (command, target) = kind;
-    Ok(Kind::Write { command, target, statement: Some(Box::new(statement)) })
+    Ok(Kind::Write { command, target })
 }
 
 pub(crate) fn fold(ident: &ast::Ident) -> String {
