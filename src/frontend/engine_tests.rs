@@ -184,7 +184,9 @@ async fn views_and_values_in_both_protocols() {
         .await
         .unwrap();
     assert_eq!(row.get::<_, &str>(1), "postgres");
-    let row = client.query_one("select $1::int4 + 1, $2::text, now()", &[&41i32, &"x"]).await;
+    let types = [tokio_postgres::types::Type::INT4, tokio_postgres::types::Type::TEXT];
+    let statement = client.prepare_typed("select $1 + 1, $2, now()", &types).await.unwrap();
+    let row = client.query_one(&statement, &[&41i32, &"x"]).await;
     let row = row.unwrap();
     assert_eq!((row.get::<_, i32>(0), row.get::<_, &str>(1)), (42, "x"));
     assert!(row.get::<_, std::time::SystemTime>(2) > std::time::UNIX_EPOCH);
@@ -200,7 +202,7 @@ async fn errors_have_their_codes_and_positions() {
         ("selec 1", "42601"),
         ("show nosuchsetting", "42704"),
         ("select 1/0", "22012"),
-        ("create table gp_segment_configuration(a int)", "42P07"),
+        ("create schema public", "42P06"),
     ];
     for (sql, expected) in cases {
         assert_eq!(code(&client, sql).await, expected, "{sql}");
