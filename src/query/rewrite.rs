@@ -14,8 +14,8 @@ use datafusion::sql::sqlparser::ast::{
     VisitMut, VisitorMut,
 };
 
+use super::correlate;
 use super::error::Error;
-use super::functions::SINGLE_VALUE;
 use super::names::{MARK, column_name, last_part, type_label};
 use super::prune;
 use super::statement::fold;
@@ -64,6 +64,27 @@ impl VisitorMut for Rewriter {
         }
         prune::select(select);
         name_columns(select);
+        correlate::exists_in_select_list(select);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> Flow {
+        if let ast::GroupByExpr::Expressions(list, _) = &mut select.group_by {
+            list.iter_mut().for_each(plain_number);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> Flow {
+        if let Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(keys), .. }) =
+            &mut query.order_by
+        {
+            keys.iter_mut().for_each(|key| plain_number(&mut key.expr));
+        }
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            limit.iter_mut().for_each(plain_number);
+            offset.iter_mut().for_each(|offset| plain_number(&mut offset.value));
+        }
         ControlFlow::Continue(())
     }
 
@@ -121,8 +142,18 @@ fn expression(expr: &mut Expr) -> Result<(), Error> {
                 *expr = call;
             }
         }
-        Expr::Function(function) => unqualify(function)?,
-        Expr::Subquery(query) => aggregate_scalar(query),
+        Expr::Function(function) => {
+            unqualify(function)?;
+            window_frame(function);
+        }
+        Expr::Subquery(query) => correlate::aggregate_scalar(query),
+        Expr::Value(value) => {
+            if let ast::Value::Number(digits, _) = &value.value
+                && digits.parse::<i32>().is_ok()
+            {
+                *expr = integer(std::mem::replace(expr, null()));
+            }
+        }
         Expr::Identifier(ident) if ident.quote_style.is_none() => {
             let name = ident.value.to_ascii_lowercase();
             if matches!(name.as_str(), "current_schema" | "current_role" | "current_catalog") {
@@ -257,26 +288,6 @@ fn name_columns(select: &mut Select) {
     }
 }
 
-/// A scalar subquery becomes an aggregate, which the planner can correlate.
-fn aggregate_scalar(query: &mut Query) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    let plain = query.limit_clause.is_none()
-        && query.with.is_none()
-        && select.distinct.is_none()
-        && select.having.is_none()
-        && !select.from.is_empty()
-        && matches!(&select.group_by, ast::GroupByExpr::Expressions(list, _) if list.is_empty());
-    let [item] = select.projection.as_mut_slice() else { return };
-    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
-        return;
-    };
-    if plain && !prune::has_aggregate(expr) {
-        let inner = std::mem::replace(expr, null());
-        *expr = call(SINGLE_VALUE, vec![inner]);
-        query.order_by = None;
-    }
-}
-
 /// `array(select x …)` is `array_agg(x)` with an empty array for no rows.
 fn array_subquery(query: &mut Query) -> Expr {
     if let Some(prefixed) = prefix_each(query) {
@@ -341,6 +352,41 @@ fn prefix_each(query: &Query) -> Option<Expr> {
         .then(|| call("aerie_prefix_each", vec![argument, left.as_ref().clone()]))
 }
 
+/// The name of the hidden type that marks a whole number as int4, which it is in PostgreSQL.
+pub(crate) const SMALL_NUMBER: &str = "aerie_int4";
+
+fn integer(number: Expr) -> Expr {
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(number),
+        data_type: DataType::Custom(object(SMALL_NUMBER), Vec::new()),
+        array: false,
+        format: None,
+    }
+}
+
+/// Takes the mark off where a number is a position or a count.
+fn plain_number(expr: &mut Expr) {
+    if let Expr::Cast { expr: inner, data_type: DataType::Custom(name, _), .. } = expr
+        && last_part(name) == SMALL_NUMBER
+    {
+        *expr = std::mem::replace(inner, null());
+    }
+}
+
+fn window_frame(function: &mut ast::Function) {
+    let Some(ast::WindowType::WindowSpec(spec)) = &mut function.over else { return };
+    let Some(frame) = &mut spec.window_frame else { return };
+    let bounds = std::iter::once(&mut frame.start_bound).chain(frame.end_bound.as_mut());
+    for bound in bounds {
+        if let ast::WindowFrameBound::Preceding(Some(expr))
+        | ast::WindowFrameBound::Following(Some(expr)) = bound
+        {
+            plain_number(expr);
+        }
+    }
+}
+
 pub(crate) fn null() -> Expr {
     Expr::Value(ast::Value::Null.with_empty_span())
 }
@@ -349,7 +395,7 @@ fn number(text: &str) -> Expr {
     Expr::Value(ast::Value::Number(text.to_owned(), false).with_empty_span())
 }
 
-fn ident(name: &str) -> Ident {
+pub(crate) fn ident(name: &str) -> Ident {
     Ident::with_quote('"', name)
 }
 
@@ -357,7 +403,7 @@ fn object(name: &str) -> ObjectName {
     ObjectName(vec![ObjectNamePart::Identifier(ident(name))])
 }
 
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(crate) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     let args = arguments
         .into_iter()
         .map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)))
@@ -381,6 +427,28 @@ fn call(name: &str, arguments: Vec<Expr>) -> Expr {
 /// A query that gives one value.
 pub(crate) fn select_value(expr: Expr) -> Query {
     select_of(SelectItem::ExprWithAlias { expr, alias: ident("value") })
+}
+
+/// `SELECT item FROM (query)`.
+pub(crate) fn select_over(item: SelectItem, query: Box<Query>) -> Query {
+    let mut outer = select_of(item);
+    if let SetExpr::Select(select) = outer.body.as_mut() {
+        select.from = vec![ast::TableWithJoins {
+            relation: TableFactor::Derived {
+                lateral: false,
+                subquery: query,
+                alias: Some(ast::TableAlias {
+                    explicit: true,
+                    name: ident("aerie_rows"),
+                    columns: Vec::new(),
+                    at: None,
+                }),
+                sample: None,
+            },
+            joins: Vec::new(),
+        }];
+    }
+    outer
 }
 
 /// `SELECT item` without FROM.

@@ -225,8 +225,9 @@ fn natural_oid(data_type: &DataType) -> u32 {
         DataType::Boolean => BOOL,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => INT2,
         DataType::Int32 | DataType::UInt16 => INT4,
-        DataType::Int64 | DataType::UInt32 => INT8,
-        DataType::UInt64 | DataType::Decimal128(..) | DataType::Decimal256(..) => NUMERIC,
+        // What ranks and counts: they never reach the sign bit.
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => INT8,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => NUMERIC,
         DataType::Float16 | DataType::Float32 => FLOAT4,
         DataType::Float64 => FLOAT8,
         DataType::Date32 | DataType::Date64 => 1082,
