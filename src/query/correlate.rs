@@ -11,10 +11,10 @@ use datafusion::sql::sqlparser::ast::{
     Query, Select, SelectItem, SetExpr, TableFactor, Value, VisitMut, VisitorMut,
 };
 
+use super::build::{call, ident, null};
 use super::functions::SINGLE_VALUE;
 use super::names::last_part;
 use super::prune;
-use super::rewrite::{call, ident, null};
 use super::statement::fold;
 
 /// A SELECT whose select list may be replaced by one aggregate.
@@ -77,7 +77,7 @@ impl VisitorMut for ExistsToCount {
             return ControlFlow::Continue(());
         }
         let Expr::Exists { subquery, negated } = expr else { return ControlFlow::Continue(()) };
-        let mut query = std::mem::replace(subquery, Box::new(super::rewrite::select_value(null())));
+        let mut query = std::mem::replace(subquery, Box::new(super::build::select_value(null())));
         let (op, none) = (BinaryOperator::Gt, BinaryOperator::Eq);
         let any = Expr::BinaryOp {
             left: Box::new(count()),
@@ -91,7 +91,7 @@ impl VisitorMut for ExistsToCount {
                 query.order_by = None;
                 *expr = Expr::Subquery(query);
             }
-            _ => *expr = Expr::Subquery(Box::new(super::rewrite::select_over(item, query))),
+            _ => *expr = Expr::Subquery(Box::new(super::build::select_over(item, query))),
         }
         ControlFlow::Continue(())
     }
@@ -118,10 +118,14 @@ fn count() -> Expr {
 
 /// With `inner.x = outer.y` among the conjuncts, `outer.y` in the others is `inner.x`.
 fn inner_for_outer(select: &mut Select) {
-    let tables: Vec<String> = select.from.iter().flat_map(|from| {
-        let joins = from.joins.iter().map(|join| &join.relation);
-        std::iter::once(&from.relation).chain(joins).filter_map(table_name)
-    }).collect();
+    let tables: Vec<String> = select
+        .from
+        .iter()
+        .flat_map(|from| {
+            let joins = from.joins.iter().map(|join| &join.relation);
+            std::iter::once(&from.relation).chain(joins).filter_map(table_name)
+        })
+        .collect();
     let Some(filter) = select.selection.take() else { return };
     let mut conjuncts = Vec::new();
     split(filter, &mut conjuncts);

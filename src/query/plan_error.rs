@@ -130,9 +130,10 @@ fn from_text(text: &str) -> Error {
         return Error::UndefinedFunction { name: format!("{name}()") };
     }
     // "Cannot cast string 'x' to value of Int32 type"
-    if let (Some(value), Some(target)) =
-        (between(text, "Cannot cast string '", "' to value"), between(text, "to value of ", " type"))
-    {
+    if let (Some(value), Some(target)) = (
+        between(text, "Cannot cast string '", "' to value"),
+        between(text, "to value of ", " type"),
+    ) {
         let (type_name, value) = (sql_type(target).to_owned(), value.to_owned());
         return Error::InvalidText { type_name, value };
     }
@@ -140,9 +141,9 @@ fn from_text(text: &str) -> Error {
         let type_name = "timestamp with time zone".to_owned();
         return Error::InvalidText { type_name, value: value.to_owned() };
     }
-    if let Some(name) = between(text, "No field named ", ".").or_else(|| {
-        between(text, "No field named ", " ")
-    }) {
+    if let Some(name) =
+        between(text, "No field named ", ".").or_else(|| between(text, "No field named ", " "))
+    {
         let name = format!("\"{}\"", visible(name.trim_matches('"')));
         return Error::UndefinedColumn { name, position: None };
     }
@@ -152,7 +153,11 @@ fn from_text(text: &str) -> Error {
     if lower.contains("regex") && (lower.contains("parse") || lower.contains("compile")) {
         return Error::InvalidRegex { message: clean(text) };
     }
-    if lower.contains("overflow") || lower.contains("can't cast value") {
+    if let Some((_, target)) = text.split_once("Can't cast value ") {
+        let target = target.rsplit_once("to type ").map_or("", |(_, target)| target);
+        return Error::OutOfRange { type_name: sql_type(target.trim()).to_owned() };
+    }
+    if lower.contains("overflow") {
         return Error::OutOfRange { type_name: "value".to_owned() };
     }
     if lower.contains("must appear in the group by") || lower.contains("in the select clause") {
@@ -168,9 +173,17 @@ fn from_text(text: &str) -> Error {
         let name = visible(name.unwrap_or("")).trim_matches('"').to_owned();
         return Error::AmbiguousColumn { name };
     }
-    let mismatch = ["cannot infer common argument type", "type coercion", "cannot coerce",
-        "cannot cast", "is not a valid operand", "incompatible", "should return only one column",
-        "must be boolean", "non-boolean"];
+    let mismatch = [
+        "cannot infer common argument type",
+        "type coercion",
+        "cannot coerce",
+        "cannot cast",
+        "is not a valid operand",
+        "incompatible",
+        "should return only one column",
+        "must be boolean",
+        "non-boolean",
+    ];
     if mismatch.iter().any(|phrase| lower.contains(phrase)) {
         return Error::TypeMismatch { message: clean(text) };
     }
@@ -182,9 +195,15 @@ fn from_text(text: &str) -> Error {
 }
 
 fn grouping(text: &str) -> String {
-    let column = between(text, "Column in SELECT must be in GROUP BY or an aggregate function: \
-                                While expanding wildcard, column \"", "\"")
-        .or_else(|| between(text, "column \"", "\""));
+    let column = between(
+        text,
+        "Column in SELECT must be in GROUP BY or an aggregate function: \
+                                While expanding wildcard, column \"",
+        "\"",
+    )
+    .or_else(|| between(text, "column \"", "\""));
     let column = column.unwrap_or("of the select list");
-    format!("column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function")
+    format!(
+        "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
+    )
 }

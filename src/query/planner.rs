@@ -7,20 +7,20 @@
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue, TableReference, plan_err};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
     WindowUDF, col,
 };
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
@@ -157,9 +157,10 @@ impl<'a> Planner<'a> {
         let schema = DFSchema::empty();
         args.into_iter()
             .map(|arg| match simplifier.simplify(simplifier.coerce(arg, &schema)?)? {
-                Expr::Literal(value @ (ScalarValue::Int32(_) | ScalarValue::Int16(_)), metadata) => {
-                    Ok(Expr::Literal(value.cast_to(&DataType::Int64)?, metadata))
-                }
+                Expr::Literal(
+                    value @ (ScalarValue::Int32(_) | ScalarValue::Int16(_)),
+                    metadata,
+                ) => Ok(Expr::Literal(value.cast_to(&DataType::Int64)?, metadata)),
                 other => Ok(other),
             })
             .collect()
@@ -299,11 +300,12 @@ impl TypePlanner for PgTypes {
     ) -> Result<Option<FieldRef>, DataFusionError> {
         let label = type_label(sql_type);
         if label == rewrite::SMALL_NUMBER {
-            return Ok(Some(Arc::new(types::field("", types::INT4, true))));
+            return Ok(Some(Arc::new(Field::new("", DataType::Int32, true))));
         }
         let known = match label.strip_prefix('_') {
-            Some(element) => types::by_name(element)
-                .and_then(|element| types::by_oid(element.array)),
+            Some(element) => {
+                types::by_name(element).and_then(|element| types::by_oid(element.array))
+            }
             // `char` alone is blank padded; the one-byte type is written in quotes.
             None => types::by_name(&label),
         };
