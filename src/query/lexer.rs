@@ -28,12 +28,13 @@ pub(crate) struct Source {
 /// Splits at top-level semicolons; empty statements vanish.
 pub(crate) fn split(sql: &str) -> Result<Vec<Source>, Error> {
     let lines = line_starts(sql);
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().map_err(
-        |error| Error::Syntax {
-            message: unterminated(&error.message),
-            position: Some(offset(&lines, error.location)),
-        },
-    )?;
+    let tokens =
+        Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().map_err(|error| {
+            Error::Syntax {
+                message: unterminated(&error.message),
+                position: Some(offset(&lines, error.location)),
+            }
+        })?;
     let end = sql.chars().count() + 1;
     let mut sources = Vec::new();
     let mut current: Vec<TokenWithSpan> = Vec::new();
@@ -79,8 +80,23 @@ fn is_operator(token: &Token) -> bool {
     match token {
         Token::Word(word) if word.quote_style.is_none() => matches!(
             word.value.to_ascii_uppercase().as_str(),
-            "AND" | "OR" | "NOT" | "IS" | "LIKE" | "ILIKE" | "IN" | "BETWEEN" | "UNION" | "JOIN"
-                | "INTERSECT" | "EXCEPT" | "COLLATE" | "CASE" | "WHEN" | "SELECT" | "OPERATOR"
+            "AND"
+                | "OR"
+                | "NOT"
+                | "IS"
+                | "LIKE"
+                | "ILIKE"
+                | "IN"
+                | "BETWEEN"
+                | "UNION"
+                | "JOIN"
+                | "INTERSECT"
+                | "EXCEPT"
+                | "COLLATE"
+                | "CASE"
+                | "WHEN"
+                | "SELECT"
+                | "OPERATOR"
         ),
         Token::Word(_)
         | Token::Number(..)

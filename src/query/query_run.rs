@@ -70,8 +70,9 @@ pub(crate) fn describe(
     let found = plan.get_parameter_fields().map_err(recover)?;
     let mut parameters: BTreeMap<usize, u32> = BTreeMap::new();
     for (name, field) in found {
-        let number: usize = name.trim_start_matches('$').parse().map_err(|_| {
-            Error::Syntax { message: format!("there is no parameter {name}"), position: None }
+        let number: usize = name.trim_start_matches('$').parse().map_err(|_| Error::Syntax {
+            message: format!("there is no parameter {name}"),
+            position: None,
         })?;
         if number == 0 || number > PARAMETERS_MAX {
             let message = format!("there is no parameter ${number}");
@@ -240,7 +241,7 @@ pub(crate) async fn constants(
     }
     let mut values = Vec::with_capacity(types.len());
     for (argument, oid) in arguments.iter().zip(types) {
-        let query = super::rewrite::select_value(argument.clone());
+        let query = super::build::select_value(argument.clone());
         let plan = Planner::new(&context.state, context).plan(&query, Vec::new())?;
         let plan = context.state.create_physical_plan(&plan).await.map_err(recover)?;
         let config = context.state.config().clone().with_extension(Arc::clone(context));

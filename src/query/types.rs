@@ -36,7 +36,6 @@ pub(crate) const VOID: u32 = 2278;
 pub(crate) const PG_LSN: u32 = 3220;
 pub(crate) const REGNAMESPACE: u32 = 4089;
 pub(crate) const REGROLE: u32 = 4096;
-pub(crate) const REGPROC: u32 = 24;
 pub(crate) const XID8: u32 = 5069;
 pub(crate) const INT2_ARRAY: u32 = 1005;
 pub(crate) const NAME_ARRAY: u32 = 1003;
@@ -163,7 +162,7 @@ pub(crate) fn arrow_type(oid: u32) -> DataType {
         INT2 => DataType::Int16,
         INT4 => DataType::Int32,
         INT8 => DataType::Int64,
-        OID | XID | 29 | REGCLASS | REGTYPE | REGNAMESPACE | REGROLE | REGPROC | 2202 => {
+        OID | XID | 29 | REGCLASS | REGTYPE | REGNAMESPACE | REGROLE | 24 | 2202 => {
             DataType::UInt32
         }
         PG_LSN | XID8 => DataType::UInt64,
@@ -178,9 +177,7 @@ pub(crate) fn arrow_type(oid: u32) -> DataType {
         NUMERIC => DataType::Decimal128(38, 10),
         other => match by_oid(other).map_or(0, |known| known.element) {
             0 => DataType::Utf8,
-            element => {
-                DataType::List(Arc::new(Field::new_list_field(arrow_type(element), true)))
-            }
+            element => DataType::List(Arc::new(Field::new_list_field(arrow_type(element), true))),
         },
     }
 }
@@ -225,8 +222,9 @@ fn natural_oid(data_type: &DataType) -> u32 {
         DataType::Boolean => BOOL,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => INT2,
         DataType::Int32 | DataType::UInt16 => INT4,
-        DataType::Int64 | DataType::UInt32 => INT8,
-        DataType::UInt64 | DataType::Decimal128(..) | DataType::Decimal256(..) => NUMERIC,
+        // What ranks and counts: they never reach the sign bit.
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => INT8,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => NUMERIC,
         DataType::Float16 | DataType::Float32 => FLOAT4,
         DataType::Float64 => FLOAT8,
         DataType::Date32 | DataType::Date64 => 1082,
