@@ -28,3 +28,8 @@ pub use fence_file::{FenceFile, FenceFileError};
 pub use postgres::PostgresAddress;
 pub use registry::{RegistryReply, RegistryServer, registry_server};
 pub use service::{RunningAgent, ServiceError, ServiceSettings, start};
+
+#[cfg(test)]
+mod agent_tests;
+#[cfg(test)]
+mod service_tests;
