@@ -21,7 +21,7 @@ use crate::types::{
 
 use super::{
     CallError, FenceFile, FencingClient, MasterAddress, PostgresAddress, RegistryReply,
-    RunningAgent, ServiceSettings, registry_server, start,
+    RunningAgent, ServiceSettings, Stop, registry_server, start,
 };
 
 /// Nothing here takes longer, however busy the machine is.
@@ -308,7 +308,8 @@ async fn stop_agent_ends_it() {
     let directory = tempfile::tempdir().unwrap();
     let agent = start_in(directory.path(), settings(&[&master], &[])).await;
     client().stop_agent("127.0.0.1", agent.rpc_port(), Epoch::ZERO).await.unwrap();
-    tokio::time::timeout(DEADLINE, agent.stop_asked()).await.expect("it was asked to stop");
+    let ending = tokio::time::timeout(DEADLINE, agent.ending()).await.expect("it ends");
+    assert_eq!(ending, Stop::Asked);
     agent.stop().await;
 }
 
