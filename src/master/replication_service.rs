@@ -14,8 +14,8 @@ use tonic::{Request, Response, Status, Streaming};
 use super::auth::{Check, Credentials};
 use super::seed::SeedSource;
 use super::transport::{MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
+use crate::proto::v1;
 use crate::proto::v1::replication_server::{Replication, ReplicationServer};
-use crate::proto::v1::{self};
 use crate::types::{ClusterId, Envelope, NodeId};
 
 #[derive(Debug)]

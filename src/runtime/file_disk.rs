@@ -108,7 +108,7 @@ mod tests {
         DiskFile::sync_data(&mut file).unwrap();
         FileDisk.rename(&old, &new).unwrap();
         FileDisk.sync_dir(&home).unwrap();
-        assert_eq!(FileDisk.list(&home).unwrap(), [new.clone()]);
+        assert_eq!(FileDisk.list(&home).unwrap(), vec![new.clone()]);
         let mut bytes = [1; 8];
         let opened = FileDisk.open(&new).unwrap();
         assert_eq!(DiskFile::read_at(&opened, &mut bytes, 4089).unwrap(), 8);
