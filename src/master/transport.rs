@@ -158,14 +158,15 @@ impl Link {
         let mut last_reason = String::new();
         let (node, address) = (self.node, self.address.to_string());
         loop {
-            let connected = connect(&self.address, &self.credentials).await;
-            let reason = match connected {
-                Ok(client) => {
+            let connecting = connect(&self.address, &self.credentials);
+            let reason = match tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting).await {
+                Ok(Ok(client)) => {
                     tracing::info!(%node, address, "connected to peer");
                     failures = 0;
                     self.exchange(client).await
                 }
-                Err(error) => error_text(&error),
+                Ok(Err(error)) => error_text(&error),
+                Err(_) => "no answer".to_owned(),
             };
             failures += 1;
             if reason == last_reason {

@@ -45,9 +45,6 @@ impl Disk for FileDisk {
             let length = i64::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
             posix_fallocate(&file, 0, length)?;
         }
-        // The length is part of what has to survive, and fdatasync alone promises it only for
-        // data that lies beyond it.
-        file.sync_all()?;
         Ok(file)
     }
 

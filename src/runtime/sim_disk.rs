@@ -6,6 +6,7 @@
 //!   not synced in one directory, a crash keeps some prefix.
 //! * After a failed `sync_data` what was written may or may not be lost, and a later success does
 //!   not bring it back (as Linux does it).
+//! * Only files have names that can be renamed or removed; directories are simply there.
 //! * The same seed and the same calls give the same crash, bit for bit.
 //!
 //! It never hangs: a disk that does not answer is modelled by the caller, who does not report.

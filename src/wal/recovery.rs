@@ -22,6 +22,7 @@
 //! A refusal changes nothing on disk.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -49,6 +50,26 @@ pub enum Tail {
         offset: u64,
         why: String,
     },
+}
+
+impl Tail {
+    /// Whether something that was acknowledged may be missing (rule 12).
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        matches!(self, Tail::Doubtful { .. })
+    }
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tail::Clean => f.write_str("clean"),
+            Tail::Torn { at, bytes } => write!(f, "torn at={at} bytes={bytes}"),
+            Tail::Doubtful { file, offset, why } => {
+                write!(f, "doubtful file={} offset={offset} why={why}", file.display())
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
