@@ -3,10 +3,14 @@
 
 mod clock;
 mod disk;
+mod file_disk;
 mod net;
 mod rpc_auth;
+mod sim_disk;
 
 pub use clock::{BootClock, Clock};
 pub use disk::{Disk, DiskFile};
+pub use file_disk::FileDisk;
 pub use net::Net;
 pub use rpc_auth::{CLUSTER_ID_KEY, CheckRequests, RpcAuth, RpcAuthError, SECRET_KEY};
+pub use sim_disk::{SimDisk, SimFile};
