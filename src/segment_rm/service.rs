@@ -18,7 +18,7 @@ use tonic::transport::Server;
 
 use crate::proto::v1::segment_server::SegmentServer;
 use crate::runtime::{BootClock, Clock, RpcAuth};
-use crate::types::Heartbeat;
+use crate::types::{Epoch, Heartbeat};
 
 use super::agent::{Agent, AgentSettings};
 use super::calls::{Answer, Calls, Input};
@@ -132,28 +132,7 @@ pub async fn start(
     let listener = TcpListener::bind(settings.listen).await.map_err(listening)?;
     let rpc_port = listener.local_addr().map_err(listening)?.port();
     let clock = BootClock;
-    let started_at = u64::try_from(clock.wall_micros()).unwrap_or_default();
-    let heartbeat = Heartbeat {
-        segment: file.segment(),
-        hostname: settings.hostname.clone(),
-        addresses: settings.addresses.clone(),
-        port: settings.port,
-        rpc_port,
-        memory_mb: settings.memory_mb,
-        cores: settings.cores,
-        failed_directories: Vec::new(),
-        started_at,
-        epoch: fence.highest(),
-    };
-    let agent_settings = AgentSettings {
-        cluster: settings.auth.cluster(),
-        heartbeat,
-        heartbeat_interval: settings.heartbeat_interval,
-        directory_interval: settings.directory_interval,
-        check_postgres: settings.postgres.is_some(),
-        masters: settings.masters.clone(),
-        jitter_seed: settings.jitter_seed,
-    };
+    let agent_settings = agent_settings(&settings, rpc_port, file.segment(), clock.wall_micros());
     let (stop, stopped) = watch::channel(Stop::No);
     let (inputs, received) = mpsc::channel(INPUTS_MAX);
     let driver = Driver {
@@ -198,6 +177,35 @@ pub async fn start(
     Ok(RunningAgent { rpc_port, stop, driver, server })
 }
 
+fn agent_settings(
+    settings: &ServiceSettings,
+    rpc_port: u16,
+    segment: u64,
+    started_at: i64,
+) -> AgentSettings {
+    let heartbeat = Heartbeat {
+        segment,
+        hostname: settings.hostname.clone(),
+        addresses: settings.addresses.clone(),
+        port: settings.port,
+        rpc_port,
+        memory_mb: settings.memory_mb,
+        cores: settings.cores,
+        failed_directories: Vec::new(),
+        started_at: u64::try_from(started_at).unwrap_or_default(),
+        epoch: Epoch::ZERO,
+    };
+    AgentSettings {
+        cluster: settings.auth.cluster(),
+        heartbeat,
+        heartbeat_interval: settings.heartbeat_interval,
+        directory_interval: settings.directory_interval,
+        check_postgres: settings.postgres.is_some(),
+        masters: settings.masters.clone(),
+        jitter_seed: settings.jitter_seed,
+    }
+}
+
 struct Driver {
     agent: Agent,
     clock: BootClock,
@@ -214,7 +222,8 @@ impl Driver {
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stopped: watch::Receiver<Stop>) {
         self.step(Event::Deadline).await;
         loop {
-            let wait = self.agent.deadline().map(|deadline| deadline.since(self.clock.now()));
+            let now = self.clock.now();
+            let wait = self.agent.deadline().map_or(SLEEP_MAX, |deadline| deadline.since(now));
             let event = tokio::select! {
                 _ = stopped.wait_for(|stop| *stop != Stop::No) => return,
                 Some(finished) = self.tasks.join_next() => match finished {
@@ -229,7 +238,7 @@ impl Driver {
                     Some(input) => self.ask(input),
                     None => return,
                 },
-                () = tokio::time::sleep(wait.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)) => Event::Deadline,
+                () = tokio::time::sleep(wait.min(SLEEP_MAX)) => Event::Deadline,
             };
             self.step(event).await;
         }
