@@ -50,9 +50,13 @@ impl Daemon {
             format!("--cluster-id={cluster_id}"),
             format!("--secret-file={}", settings.secret_file.display()),
             format!("--heartbeat-interval={}ms", settings.heartbeat_interval.as_millis()),
+            format!("--directory-interval={}ms", settings.temp_dir_check_interval.as_millis()),
             format!("--memory-mb={}", settings.memory_mb),
             format!("--cores={}", settings.cores.round()),
         ];
+        if let Some(address) = settings.listen {
+            arguments.push(format!("--listen={address}"));
+        }
         for peer in &settings.masters {
             arguments.push(format!("--master={}", peer.rpc_address()));
         }

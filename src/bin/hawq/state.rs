@@ -16,9 +16,12 @@ const NO_DATABASE: &str =
     "Failed to connect to database, this script can only be run when the database is up.";
 
 pub async fn run(options: &StateOptions) -> anyhow::Result<Done> {
-    let environment = Environment::load()?;
+    run_in(&Environment::load()?, options).await
+}
+
+pub async fn run_in(environment: &Environment, options: &StateOptions) -> anyhow::Result<Done> {
     let report = Report::open("hawq_state", &options.common)?;
-    let cluster = Cluster::ask(&environment).await;
+    let cluster = Cluster::ask(environment).await;
     if options.json {
         report::print(&serde_json::to_string_pretty(&state_json::object(&cluster))?);
         return Ok(if cluster.primary().is_some() { Done::Well } else { Done::Badly });
