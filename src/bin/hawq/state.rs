@@ -42,7 +42,8 @@ pub async fn run_in(environment: &Environment, options: &StateOptions) -> anyhow
         return Ok(if attention.is_empty() { Done::Well } else { Done::Badly });
     }
     if options.quick {
-        return Ok(quick(&report, &state_detail::segments(primary), primary.segments.len()));
+        let segments = state_detail::all_segments(primary).len();
+        return Ok(quick(&report, &state_detail::segments(primary), segments));
     }
     if options.standby {
         show(&report, &state_detail::standby_details(primary));
@@ -73,9 +74,9 @@ fn show(report: &Report, lines: &[Line]) {
     }
 }
 
-fn quick(report: &Report, down: &[Line], rows: usize) -> Done {
-    let up = rows.saturating_sub(down.len());
-    report.info(&format!("-# of up nodes, from configuration table     = {up}"));
+fn quick(report: &Report, down: &[Line], segments: usize) -> Done {
+    let up = segments.saturating_sub(down.len());
+    report.info(&format!("-# of up segments, from configuration table     = {up}"));
     show(report, down);
     if down.is_empty() { Done::Well } else { Done::Badly }
 }
