@@ -1,0 +1,59 @@
+# Aerie. The commands are told in CONTRIBUTING.md; the first two are all that a newcomer needs.
+
+# Outside the clone, so that a second clone or a second run is quick. One profile and one target
+# folder for everything: the dependencies (RocksDB's C++ above all) are built once.
+export CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(HOME)/.cache/aerie/target)
+
+BIN := $(CARGO_TARGET_DIR)/debug
+DEMO_DIR ?= $(HOME)/.cache/aerie/demo
+DEMO_PORT ?= 15432
+DEMO_ARGS ?=
+
+.PHONY: demo test setup setup-bench demo-stop check fix doc bench test-long
+.DEFAULT_GOAL := test
+
+# A cluster on loopback: starts it, shows it at work, leaves it running.
+demo: setup
+	cargo build --bins
+	@$(BIN)/hawq demo --dir $(DEMO_DIR) --port $(DEMO_PORT) --detach $(DEMO_ARGS)
+	@. $(DEMO_DIR)/env.sh && PATH="$(BIN):$$PATH" && set -x \
+	  && psql -X -P pager=off -c 'select * from gp_segment_configuration order by 1' \
+	  && psql -X -P pager=off -c 'select summary_state, log_time from gp_master_mirroring' \
+	  && hawq state
+	@echo
+	@echo "It is running. For this shell:  . $(DEMO_DIR)/env.sh; PATH=$(BIN):\$$PATH"
+	@echo "Then go on with the walk in README.md. To stop it:  make demo-stop"
+
+demo-stop:
+	$(BIN)/hawq demo stop --dir $(DEMO_DIR)
+
+# Everything that continuous integration runs.
+test: check
+	cargo test --no-fail-fast
+
+# Never edits the tree.
+check: setup
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --document-private-items --lib
+
+fix: setup
+	cargo fmt
+	cargo clippy --all-targets --fix --allow-dirty --allow-staged -- -D warnings
+	cargo fmt
+
+setup:
+	@.ci/setup
+
+setup-bench:
+	@.ci/setup bench
+
+# What takes longer than a commit should: more seeds, more kills.
+test-long: setup
+	AERIE_SIM_SEEDS=20000 cargo test --test sim
+	AERIE_E2E_KILLS=500 cargo test --test e2e
+
+# Against PostgreSQL in the same run. Only our crate is built anew with optimisation; the
+# dependencies keep what [profile.dev.package."*"] says.
+bench: setup setup-bench
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench wire

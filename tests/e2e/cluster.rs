@@ -1,0 +1,300 @@
+//! A cluster that `hawq demo` has started: its nodes, the ways to kill and to ask them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::run::{Outcome, attempt, run};
+use crate::session::Session;
+use crate::wait::{eventually, seconds};
+
+pub const HAWQ: &str = env!("CARGO_BIN_EXE_hawq");
+pub const MASTER: &str = env!("CARGO_BIN_EXE_hawq-master");
+pub const SEGMENT: &str = env!("CARGO_BIN_EXE_hawq-segment");
+
+/// A cluster is given this long to come up, to fail over, to be in sync again.
+pub const READY: std::time::Duration = std::time::Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub standbys: usize,
+    pub segments: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape { standbys: 1, segments: 2 }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Node {
+    pub name: String,
+    pub kind: String,
+    pub pid: i32,
+    pub supervisor_pid: Option<i32>,
+    #[serde(default)]
+    pub pg_port: u16,
+    pub rpc_port: u16,
+    pub data_dir: PathBuf,
+    pub log: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listing {
+    cluster_id: String,
+    nodes: Vec<Node>,
+}
+
+pub struct Cluster {
+    folder: TempDir,
+    pub shape: Shape,
+    pub port: u16,
+}
+
+impl Cluster {
+    pub fn start(shape: Shape) -> Cluster {
+        let folder = tempfile::Builder::new().prefix("aerie-e2e").tempdir().expect("directory");
+        let cluster = Cluster { folder, shape, port: free_port() };
+        cluster.demo().expect("hawq demo");
+        cluster
+    }
+
+    /// Starts the cluster, or starts it again.
+    pub fn demo(&self) -> Outcome {
+        let mut command = clean(HAWQ);
+        command.arg("demo").arg("--dir").arg(self.dir());
+        command.args(["--port", &self.port.to_string(), "--detach"]);
+        command.args(["--standbys", &self.shape.standbys.to_string()]);
+        command.args(["--segments", &self.shape.segments.to_string()]);
+        run(&mut command, seconds(120))
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn cluster_id(&self) -> String {
+        self.listing().cluster_id
+    }
+
+    pub fn nodes(&self) -> Vec<Node> {
+        self.listing().nodes
+    }
+
+    fn listing(&self) -> Listing {
+        let path = self.dir().join("cluster.json");
+        // It is replaced while nodes come and go.
+        eventually("cluster.json", seconds(5), || {
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
+        })
+    }
+
+    pub fn masters(&self) -> Vec<Node> {
+        self.nodes().into_iter().filter(|node| node.kind == "master").collect()
+    }
+
+    pub fn segments(&self) -> Vec<Node> {
+        self.nodes().into_iter().filter(|node| node.kind == "segment").collect()
+    }
+
+    #[track_caller]
+    pub fn node(&self, name: &str) -> Node {
+        let found = self.nodes().into_iter().find(|node| node.name == name);
+        found.unwrap_or_else(|| panic!("no node {name} in cluster.json"))
+    }
+
+    /// The master that serves SQL now.
+    pub fn primary(&self) -> Node {
+        eventually("an open primary", READY, || {
+            let open = |node: &Node| Session::connect(node.pg_port).is_ok();
+            self.masters().into_iter().find(open).ok_or_else(|| self.report())
+        })
+    }
+
+    pub fn other_masters(&self, than: &Node) -> Vec<Node> {
+        self.masters().into_iter().filter(|node| node.name != than.name).collect()
+    }
+
+    /// A command with what `env.sh` exports.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = clean("sh");
+        command.args(["-c", ". \"$0\" && exec \"$@\""]).arg(self.dir().join("env.sh")).arg(program);
+        command
+    }
+
+    pub fn hawq(&self, arguments: &[&str]) -> Outcome {
+        run(self.command(HAWQ).args(arguments), seconds(120))
+    }
+
+    /// `psql` at the current primary: unaligned, rows only.
+    pub fn psql(&self, sql: &str) -> String {
+        psql(self.primary().pg_port, sql).expect(sql)
+    }
+
+    pub fn restart(&self, name: &str) -> Outcome {
+        let mut command = clean(HAWQ);
+        command.args(["demo", "restart", name, "--dir"]).arg(self.dir());
+        run(&mut command, seconds(120))
+    }
+
+    /// Process and supervisor, the supervisor first so that it starts nothing again.
+    pub fn kill(&self, node: &Node) {
+        for pid in node.supervisor_pid.into_iter().chain([node.pid]) {
+            end(pid);
+        }
+    }
+
+    pub fn state(&self) -> Value {
+        let outcome = run(self.command(HAWQ).args(["state", "--json"]), seconds(60));
+        let parsed = serde_json::from_str(&outcome.stdout);
+        parsed.unwrap_or_else(|error| panic!("hawq state --json: {error}: {outcome:#?}"))
+    }
+
+    /// What the tests print when a wait ends in vain.
+    pub fn report(&self) -> String {
+        let outcome = run(self.command(HAWQ).arg("state"), seconds(60));
+        format!("{}{}", outcome.stdout, outcome.stderr)
+    }
+
+    /// Waits until the primary says that every standby is in sync.
+    pub fn synchronized(&self) -> Node {
+        let sql = "select summary_state from gp_master_mirroring";
+        eventually("Synchronized", READY, || {
+            let primary = self.primary();
+            let outcome = psql(primary.pg_port, sql);
+            let in_sync = outcome.stdout.trim() == "Synchronized";
+            if in_sync { Ok(primary) } else { Err(format!("{outcome:?}\n{}", self.report())) }
+        })
+    }
+
+    /// Waits until all masters have the same catalog at the same position.
+    pub fn equal_digests(&self) {
+        let masters = self.masters().len();
+        eventually("equal digests", READY, || {
+            let digests = digests(&self.state());
+            let equal = digests.values().all(|digest| Some(digest) == digests.values().next());
+            let complete = digests.len() == masters;
+            if equal && complete { Ok(()) } else { Err(format!("{digests:#?}")) }
+        });
+    }
+
+    /// Text of a node's log.
+    pub fn log(&self, node: &Node) -> String {
+        let name = |error| format!("{}: {error}", node.log.display());
+        fs::read(&node.log).map_or_else(name, |text| String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let nodes = fs::read_to_string(self.dir().join("cluster.json"));
+        let listing = nodes.ok().and_then(|text| serde_json::from_str::<Listing>(&text).ok());
+        let nodes = listing.map(|listing| listing.nodes).unwrap_or_default();
+        let mut command = clean(HAWQ);
+        command.args(["demo", "stop", "--dir"]).arg(self.dir());
+        let stopped = attempt(&mut command, seconds(60));
+        for node in &nodes {
+            for pid in node.supervisor_pid.into_iter().chain([node.pid]) {
+                end_if_ours(pid, self.dir());
+            }
+        }
+        let logs: Vec<String> = nodes.iter().map(|node| self.log(node)).collect();
+        let crashed = nodes.iter().zip(&logs).find(|(_, log)| log.contains("panicked at"));
+        if std::thread::panicking() {
+            for (node, log) in nodes.iter().zip(&logs) {
+                let tail: Vec<&str> = log.lines().rev().take(15).collect();
+                let tail: Vec<&str> = tail.into_iter().rev().collect();
+                eprintln!("--- {} ({})\n{}", node.name, node.pid, tail.join("\n"));
+            }
+        } else {
+            assert!(crashed.is_none(), "{} panicked", crashed.map_or("", |(node, _)| &node.name));
+            let stopped = stopped.expect("hawq demo stop");
+            assert!(stopped.ok(), "hawq demo stop: {stopped:#?}");
+        }
+    }
+}
+
+/// Node → (LSN, digest), wherever `hawq state --json` has them.
+fn digests(state: &Value) -> BTreeMap<String, (String, String)> {
+    let mut found = BTreeMap::new();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
+    let mut open = vec![state];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(values) => open.extend(values),
+            Value::Object(fields) => {
+                if let (Some(digest), Some(lsn)) = (fields.get("digest"), fields.get("digest_lsn"))
+                    && !text(digest).is_empty()
+                {
+                    let name = ["name", "node", "member"].iter().find_map(|key| fields.get(*key));
+                    found.insert(name.map(text).unwrap_or_default(), (text(lsn), text(digest)));
+                }
+                open.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A command without anything in its environment that points at some other server.
+pub fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars() {
+        let points = ["PG", "HAWQ", "GP", "MASTER_DATA", "AERIE"].iter();
+        if points.into_iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    let beside = Path::new(HAWQ).parent().map(|path| path.display().to_string());
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", beside.unwrap_or_default()));
+    command
+}
+
+pub fn psql(port: u16, sql: &str) -> Outcome {
+    let target =
+        format!("host=127.0.0.1 port={port} user=gpadmin dbname=postgres connect_timeout=5");
+    let mut command = clean("psql");
+    command.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &target, "-c", sql]);
+    run(&mut command, seconds(60))
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("address").port()
+}
+
+/// `kill -9`, and waits until the process is gone.
+pub fn end(pid: i32) {
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    eventually("the end of a killed process", seconds(10), || {
+        if is_alive(pid) { Err(format!("{pid} lives")) } else { Ok(()) }
+    });
+}
+
+/// A process that is there and not a zombie.
+pub fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next());
+    !matches!(state, None | Some('Z' | 'X'))
+}
+
+/// Ends a process only if its command line names our directory: its id may be somebody else's now.
+fn end_if_ours(pid: i32, dir: &Path) {
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    if String::from_utf8_lossy(&command).contains(&dir.display().to_string()) {
+        end(pid);
+    }
+}

@@ -1,0 +1,61 @@
+//! The `hawq` command as a user types it.
+
+use crate::cluster::{Cluster, HAWQ, Shape, clean};
+use crate::run::run;
+use crate::wait::seconds;
+
+#[test]
+fn state_is_the_report_that_scripts_know() {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 2 });
+    cluster.synchronized();
+    let report = cluster.hawq(&["state"]).expect("hawq state");
+    for line in [
+        "-   Master instance                                = Active",
+        "-   Standby master state                           = Standby host passive",
+        "-   Total segments count from catalog      = 2",
+        "-   Total segment valid (at master)        = 2",
+        "-   Total segment failures (at master)     = 0",
+    ] {
+        assert!(report.contains(line), "{line:?} is not in\n{report}");
+    }
+    let prefix = report.lines().next().unwrap_or("");
+    assert!(prefix.contains(" hawq_state:") && prefix.contains("-[INFO]:-"), "{prefix}");
+    assert!(report.contains("Synchronized"), "{report}");
+}
+
+#[test]
+fn state_answers_with_the_primary_down() {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
+    let primary = cluster.synchronized();
+    cluster.kill(&primary);
+    let outcome = cluster.hawq(&["state"]);
+    let report = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(report.contains("activate standby"), "says what would help:\n{report}");
+    let state = cluster.state().to_string();
+    assert!(state.contains("in-sync") || state.contains("joining"), "{state}");
+}
+
+#[test]
+fn stop_and_start_are_calm() {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
+    cluster.synchronized();
+    cluster.psql("create table calm (id int)");
+    let mut stop = clean(HAWQ);
+    stop.args(["demo", "stop", "--dir"]).arg(cluster.dir());
+    run(&mut stop, seconds(60)).expect("stop");
+    let mut again = clean(HAWQ);
+    again.args(["demo", "stop", "--dir"]).arg(cluster.dir());
+    run(&mut again, seconds(60)).expect("stop of what is stopped");
+    cluster.demo().expect("start");
+    cluster.synchronized();
+    assert_eq!(cluster.psql("select 'calm'::regclass").trim(), "calm");
+}
+
+#[test]
+fn unknown_words_are_refused() {
+    for words in [&["bogus"][..], &["activate", "bogus"], &["demo", "--bogus"]] {
+        let outcome = run(clean(HAWQ).args(words), seconds(30));
+        let said = outcome.expect_failure("an unknown word");
+        assert!(!said.trim().is_empty(), "{words:?} says nothing");
+    }
+}

@@ -1,0 +1,105 @@
+//! The primary is killed; nothing that was acknowledged is lost.
+
+use crate::cluster::{Cluster, Shape, psql};
+use crate::session::Session;
+use crate::wait::{eventually, seconds};
+use crate::writers::Writers;
+
+#[test]
+fn a_killed_primary_loses_no_acknowledged_row() {
+    let cluster = Cluster::start(Shape::default());
+    let old = cluster.synchronized();
+    let writers = Writers::start(&cluster, 4);
+    writers.eventually_commit(200, &cluster);
+
+    cluster.kill(&old);
+    let said = cluster.report();
+    assert!(said.to_lowercase().contains("primary"), "says why nothing serves: {said}");
+    cluster.hawq(&["activate", "standby", "-a"]).expect("activate");
+    let new = cluster.primary();
+    assert_ne!(new.name, old.name);
+    writers.check(&cluster);
+    writers.eventually_commit(200, &cluster);
+
+    cluster.restart(&old.name).expect("restart of the old primary");
+    assert_eq!(cluster.synchronized().name, new.name, "the old primary comes back as a standby");
+    writers.eventually_commit(100, &cluster);
+    writers.finish(&cluster);
+    cluster.equal_digests();
+    let roles = "select role, port from gp_segment_configuration where role <> 'p' order by 1";
+    let wanted = format!("m|{}\ns|{}", new.pg_port, old.pg_port);
+    assert_eq!(psql(new.pg_port, roles).expect(roles).trim(), wanted);
+}
+
+#[test]
+fn a_reign_can_go_back_and_forth() {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
+    let session = Session::connect(cluster.synchronized().pg_port).expect("session");
+    session.execute("create table carried (id int)").expect("create");
+    for round in 0..4 {
+        let old = cluster.synchronized();
+        let sql = format!("comment on table carried is '{round}'");
+        psql(old.pg_port, &sql).expect(&sql);
+        cluster.kill(&old);
+        cluster.hawq(&["activate", "standby", "-a"]).expect("activate");
+        let found = cluster.psql("select obj_description('carried'::regclass)");
+        assert_eq!(found.trim(), round.to_string());
+        cluster.restart(&old.name).expect("restart");
+    }
+    cluster.synchronized();
+    cluster.equal_digests();
+}
+
+#[test]
+fn a_standby_refuses_while_the_primary_answers() {
+    let cluster = Cluster::start(Shape::default());
+    let primary = cluster.synchronized();
+    let said = cluster.hawq(&["activate", "standby", "-a"]).expect_failure("activate");
+    assert!(!said.is_empty());
+    assert_eq!(cluster.primary().name, primary.name);
+    let standby = cluster.other_masters(&primary).remove(0);
+    let refused = psql(standby.pg_port, "select 1").expect_failure("a session on the standby");
+    assert!(refused.contains("standby"), "{refused}");
+    let failure = Session::connect(standby.pg_port).err().expect("a refusal");
+    assert_eq!(failure.sqlstate, "57P03", "{}", failure.text);
+    psql(primary.pg_port, "create table still (id int)").expect("create");
+}
+
+#[test]
+fn commits_go_on_without_a_standby_and_it_catches_up() {
+    let cluster = Cluster::start(Shape::default());
+    let primary = cluster.synchronized();
+    let standby = cluster.other_masters(&primary).remove(0);
+    let writers = Writers::start(&cluster, 2);
+    writers.eventually_commit(50, &cluster);
+    cluster.kill(&standby);
+    writers.eventually_commit(50, &cluster);
+    let sql = "select summary_state from gp_master_mirroring";
+    eventually("Not Synchronized", seconds(30), || {
+        let found = cluster.psql(sql);
+        if found.trim() == "Not Synchronized" { Ok(()) } else { Err(found) }
+    });
+    cluster.restart(&standby.name).expect("restart");
+    cluster.synchronized();
+    writers.finish(&cluster);
+    cluster.equal_digests();
+}
+
+#[test]
+fn a_standby_that_was_out_of_sync_needs_force() {
+    let cluster = Cluster::start(Shape::default());
+    let primary = cluster.synchronized();
+    let standby = cluster.other_masters(&primary).remove(0);
+    cluster.kill(&standby);
+    // Committed without the standby: it would be lost.
+    eventually("a commit alone", seconds(60), || {
+        let created = psql(primary.pg_port, "create table alone (id int)");
+        if created.ok() { Ok(()) } else { Err(created.stderr) }
+    });
+    cluster.kill(&primary);
+    let _ = cluster.restart(&standby.name);
+    let said = cluster.hawq(&["activate", "standby", "-a"]).expect_failure("activate");
+    assert!(said.contains("force"), "names the way out: {said}");
+    cluster.hawq(&["activate", "standby", "-a", "--force"]).expect("activate --force");
+    assert_eq!(cluster.primary().name, standby.name);
+}

@@ -1,0 +1,65 @@
+//! `kill -9` of any process at random, again and again: never a lost row, never a hang.
+
+use crate::cluster::{Cluster, Shape, end, is_alive};
+use crate::wait::{eventually, seconds};
+use crate::writers::Writers;
+
+const KILLS: usize = 50;
+const SEED: u64 = 20_261_122;
+
+/// A number from the environment: `make test-long` asks for more, a failure names its seed.
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect(name))
+}
+
+/// Splitmix64: the same seed gives the same victims.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) % sides as u64) as usize
+    }
+}
+
+#[test]
+fn any_process_killed_at_random_loses_no_row() {
+    let seed = setting("AERIE_E2E_SEED", SEED);
+    let kills = setting("AERIE_E2E_KILLS", KILLS as u64);
+    println!("AERIE_E2E_SEED={seed} AERIE_E2E_KILLS={kills}");
+    let mut dice = Dice(seed);
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 2 });
+    cluster.synchronized();
+    let writers = Writers::start(&cluster, 2);
+    for round in 0..kills {
+        let primary = cluster.synchronized();
+        writers.eventually_commit(1 + dice.roll(20) as u64, &cluster);
+        let nodes = cluster.nodes();
+        let victim = &nodes[dice.roll(nodes.len())];
+        let activate = victim.name == primary.name && dice.roll(2) == 0;
+        println!("round {round}: {} ({}), activate {activate}", victim.name, victim.pid);
+        if dice.roll(2) == 0 && !activate && victim.supervisor_pid.is_some() {
+            // The process alone: its supervisor brings it back.
+            end(victim.pid);
+            eventually("a supervisor's restart", seconds(30), || {
+                let now = cluster.node(&victim.name);
+                let back = now.pid != victim.pid && is_alive(now.pid);
+                if back { Ok(()) } else { Err(format!("{now:?}")) }
+            });
+        } else {
+            cluster.kill(victim);
+            if activate {
+                cluster.hawq(&["activate", "standby", "-a"]).expect("activate");
+            }
+            let restarted = cluster.restart(&victim.name);
+            assert!(restarted.ok(), "round {round}: {restarted:#?}");
+        }
+        writers.eventually_commit(5, &cluster);
+        writers.check(&cluster);
+    }
+    cluster.synchronized();
+    writers.finish(&cluster);
+    cluster.equal_digests();
+}

@@ -1,0 +1,50 @@
+//! The only way in which these tests wait: for a condition, with a bound.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Repeats `attempt` until it succeeds; panics with its last error when `limit` has passed.
+#[track_caller]
+pub fn eventually<T>(what: &str, limit: Duration, attempt: impl FnMut() -> Result<T, String>) -> T {
+    match wait_until(limit, attempt) {
+        Ok(value) => value,
+        Err(last) => panic!("{what}, after {limit:?}: {last}"),
+    }
+}
+
+/// The same without a panic: the last error.
+pub fn wait_until<T>(
+    limit: Duration,
+    mut attempt: impl FnMut() -> Result<T, String>,
+) -> Result<T, String> {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(value),
+            Err(last) if start.elapsed() > limit => return Err(last),
+            Err(_) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// For loops that have a bound of their own.
+pub fn wait_a_moment() {
+    thread::sleep(PAUSE);
+}
+
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn waiting_ends() {
+    let mut left = 2;
+    let count = move || {
+        left -= 1;
+        if left == 0 { Ok(7) } else { Err("not yet".to_string()) }
+    };
+    assert_eq!(eventually("a count", seconds(5), count), 7);
+    assert_eq!(wait_until(Duration::ZERO, || Err::<(), _>("no".to_string())), Err("no".into()));
+}
