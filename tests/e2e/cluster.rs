@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -39,13 +40,21 @@ impl Default for Shape {
 pub struct Node {
     pub name: String,
     pub kind: String,
-    pub pid: i32,
+    /// `None` while it does not run.
+    pub pid: Option<i32>,
     pub supervisor_pid: Option<i32>,
     #[serde(default)]
     pub pg_port: u16,
     pub rpc_port: u16,
     pub data_dir: PathBuf,
     pub log: PathBuf,
+}
+
+impl Node {
+    /// What to kill, in this order: the supervisor first.
+    pub fn pids(&self) -> Vec<i32> {
+        self.supervisor_pid.into_iter().chain(self.pid).collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,12 +79,21 @@ impl Cluster {
 
     /// Starts the cluster, or starts it again.
     pub fn demo(&self) -> Outcome {
+        run(&mut self.demo_command(), seconds(120))
+    }
+
+    pub fn demo_in_background(&self) -> JoinHandle<Result<Outcome, String>> {
+        let mut command = self.demo_command();
+        std::thread::spawn(move || attempt(&mut command, seconds(120)))
+    }
+
+    fn demo_command(&self) -> Command {
         let mut command = clean(HAWQ);
         command.arg("demo").arg("--dir").arg(self.dir());
         command.args(["--port", &self.port.to_string(), "--detach"]);
         command.args(["--standbys", &self.shape.standbys.to_string()]);
         command.args(["--segments", &self.shape.segments.to_string()]);
-        run(&mut command, seconds(120))
+        command
     }
 
     pub fn dir(&self) -> &Path {
@@ -149,9 +167,7 @@ impl Cluster {
 
     /// Process and supervisor, the supervisor first so that it starts nothing again.
     pub fn kill(&self, node: &Node) {
-        for pid in node.supervisor_pid.into_iter().chain([node.pid]) {
-            end(pid);
-        }
+        node.pids().into_iter().for_each(end);
     }
 
     pub fn state(&self) -> Value {
@@ -204,7 +220,7 @@ impl Drop for Cluster {
         command.args(["demo", "stop", "--dir"]).arg(self.dir());
         let stopped = attempt(&mut command, seconds(60));
         for node in &nodes {
-            for pid in node.supervisor_pid.into_iter().chain([node.pid]) {
+            for pid in node.pids() {
                 end_if_ours(pid, self.dir());
             }
         }
@@ -214,7 +230,7 @@ impl Drop for Cluster {
             for (node, log) in nodes.iter().zip(&logs) {
                 let tail: Vec<&str> = log.lines().rev().take(15).collect();
                 let tail: Vec<&str> = tail.into_iter().rev().collect();
-                eprintln!("--- {} ({})\n{}", node.name, node.pid, tail.join("\n"));
+                eprintln!("--- {} ({:?})\n{}", node.name, node.pid, tail.join("\n"));
             }
         } else {
             assert!(crashed.is_none(), "{} panicked", crashed.map_or("", |(node, _)| &node.name));
