@@ -18,8 +18,6 @@ use crate::session::Session;
 use crate::wait::{eventually, seconds};
 
 pub const HAWQ: &str = env!("CARGO_BIN_EXE_hawq");
-pub const MASTER: &str = env!("CARGO_BIN_EXE_hawq-master");
-pub const SEGMENT: &str = env!("CARGO_BIN_EXE_hawq-segment");
 
 /// A cluster is given this long to come up, to fail over, to be in sync again.
 pub const READY: std::time::Duration = std::time::Duration::from_secs(60);
@@ -45,7 +43,6 @@ pub struct Node {
     pub supervisor_pid: Option<i32>,
     #[serde(default)]
     pub pg_port: u16,
-    pub rpc_port: u16,
     pub data_dir: PathBuf,
     pub log: PathBuf,
 }
