@@ -1,1 +1,38 @@
-//! frontend.
+//! Clients: the PostgreSQL protocol over TCP and Unix sockets, who may come in, and HTTP health.
+//!
+//! It never parses SQL (`query` does) and never decides who is primary: `master` sets the `Gate`.
+//! Every error of a client's is given its SQLSTATE here, in `sqlstate` alone.
+
+mod backend;
+mod encode;
+mod extended;
+mod failure;
+mod gate;
+mod hba;
+mod hba_file;
+mod http;
+mod message;
+mod options;
+mod race;
+mod server;
+mod session;
+mod sessions;
+mod simple;
+mod socket_file;
+mod sqlstate;
+mod sqlstate_table;
+mod startup;
+mod wire;
+
+pub use backend::{
+    Backend, BackendSession, Column, Description, Outcome, SessionOpening, TransactionStatus,
+};
+pub use failure::{Failure, Notice, Severity};
+pub use gate::Gate;
+pub use hba::{Hba, HbaError};
+pub use hba_file::{HbaFileError, load_hba};
+pub use http::{Health, Http};
+pub use server::{Error, Frontend, FrontendOptions, Shutdown, resolve};
+pub use sessions::Sessions;
+pub use socket_file::SocketError;
+pub use sqlstate_table::SqlState;

@@ -8,8 +8,8 @@ use std::fmt;
 
 use crate::ha::{Authority, ReadOutcome, SwapOutcome};
 use crate::types::{
-    ClusterState, Epoch, Fence, Incarnation, Lsn, Member, MemberEntry, Message, NodeId, Nonce,
-    TimelineHistory,
+    ClusterState, Epoch, Fence, Incarnation, Instant, Lsn, Member, MemberEntry, Message, NodeId,
+    Nonce, TimelineHistory,
 };
 
 /// What a node keeps in its control file, written atomically and durably as a whole.
@@ -48,6 +48,8 @@ pub enum Event {
     Persisted { ticket: u64 },
     /// `Effect::Cut` is done; the log ends at `end`, durably.
     Cut { end: Lsn },
+    /// `Effect::Ship` to this peer has sent everything up to `end` (all of it may still get lost).
+    Shipped { to: NodeId, epoch: Epoch, end: Lsn },
     /// Old log files were removed.
     Recycled { first: Lsn },
     RecordRead { attempt: u64, outcome: ReadOutcome },
@@ -88,10 +90,13 @@ pub enum Effect {
     Flush { epoch: Epoch },
     /// Cut the log at `at`, keeping what is cut under `pg_lost_wal/`, then report `Cut`.
     Cut { at: Lsn },
-    /// Read whole records from `from` (at most about `max_bytes`) and send them as an `Append`
-    /// with these fields; where `from` was recycled the peer's next Hello finds out.
-    Ship { to: NodeId, epoch: Epoch, from: Lsn, max_bytes: u32, commit_lsn: Lsn },
+    /// Read whole records from `from` (at least one, at most about `max_bytes`), send them as an
+    /// `Append` with these fields, then report `Shipped` with the end of what was sent; `from`
+    /// itself where nothing can be read there.
+    Ship { to: NodeId, epoch: Epoch, from: Lsn, max_bytes: u32, commit_lsn: Lsn, sent_at: Instant },
     Send { to: NodeId, message: Message },
+    /// Ask the primary, as an operator would, to release its reign to this node.
+    AskRelease { of: NodeId },
     /// Apply committed records up to `lsn`, then report `Applied`.
     Apply { lsn: Lsn },
     Persist { ticket: u64, control: Box<Control> },
@@ -153,6 +158,7 @@ impl fmt::Display for Event {
             Event::Applied { lsn } => write!(f, "applied lsn={lsn}"),
             Event::Persisted { ticket } => write!(f, "persisted ticket={ticket}"),
             Event::Cut { end } => write!(f, "cut end={end}"),
+            Event::Shipped { to, epoch, end } => write!(f, "shipped to={to} epoch={epoch} end={end}"),
             Event::Recycled { first } => write!(f, "recycled first={first}"),
             Event::RecordRead { attempt, outcome } => match outcome {
                 ReadOutcome::Record(record) => {
@@ -197,6 +203,7 @@ impl fmt::Display for Effect {
             Effect::Cut { at } => write!(f, "cut at={at}"),
             Effect::Ship { to, from, .. } => write!(f, "ship to={to} from={from}"),
             Effect::Send { to, message } => write!(f, "send to={to} {message}"),
+            Effect::AskRelease { of } => write!(f, "ask-release of={of}"),
             Effect::Apply { lsn } => write!(f, "apply lsn={lsn}"),
             Effect::Persist { ticket, control } => write!(
                 f,

@@ -1,7 +1,51 @@
 //! Owns the machines, runs the loop, performs their effects.
 
 mod event;
+pub mod node;
 
+mod fatal;
+mod inbox;
+mod node_loop;
+mod performer;
+mod queue;
+
+mod applier;
+mod control_file;
+mod control_json;
+mod control_writer;
+mod log_tail;
+mod log_writer;
+
+mod commit;
+mod door;
+mod waiters;
+
+pub mod auth;
+mod outbox;
+pub mod replication_service;
+pub mod seed;
+pub mod seed_fetch;
+pub mod transport;
+
+mod mirroring;
+mod segment_table;
+mod segments;
+mod upkeep;
+mod witnesses;
+
+mod answers;
+mod checkpointer;
+mod control_service;
+mod digest_points;
+mod digest_watch;
+mod parts;
+mod status;
+
+pub mod console;
+pub mod data_dir;
+mod seeded;
+
+pub use control_file::{ControlFile, ControlFileError};
 pub use event::{
     Answer, Control, Effect, Event, Level, LogState, Payload, Rejection, Request,
 };

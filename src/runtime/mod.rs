@@ -2,9 +2,18 @@
 //! The simulation replaces each of them; the daemons use the real ones.
 
 mod clock;
+pub mod config;
 mod disk;
+mod file_disk;
+pub mod log_line;
 mod net;
+mod rpc_auth;
+mod sim_disk;
+pub mod site_xml;
 
 pub use clock::{BootClock, Clock};
 pub use disk::{Disk, DiskFile};
+pub use file_disk::FileDisk;
 pub use net::Net;
+pub use rpc_auth::{CLUSTER_ID_KEY, CheckRequests, RpcAuth, RpcAuthError, SECRET_KEY};
+pub use sim_disk::{SimDisk, SimFile};

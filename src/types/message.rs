@@ -36,11 +36,13 @@ pub enum Message {
     /// The primary's answer: cut your log at `cut`, then stream from there.
     Align { epoch: Epoch, cut: Lsn, history: TimelineHistory, record: ClusterState },
     /// The primary no longer has the log that the node needs (or the node's is unusable).
-    SeedRequired { epoch: Epoch, reason: String },
+    /// `judged` is the log end of the hello that this answers: a late answer is passed over.
+    SeedRequired { epoch: Epoch, judged: Lsn, reason: String },
     /// Records of the log from `from`, whole ones only.
     Append { epoch: Epoch, from: Lsn, records: Vec<u8>, commit_lsn: Lsn, sent_at: Instant },
     Heartbeat {
         epoch: Epoch,
+        /// How far the log was sent to this receiver; zero while it is not aligned.
         write_lsn: Lsn,
         commit_lsn: Lsn,
         sent_at: Instant,
@@ -81,7 +83,7 @@ impl fmt::Display for Message {
                 write!(f, "hello followed={followed} end={end} history={history}")
             }
             Message::Align { epoch, cut, .. } => write!(f, "align epoch={epoch} cut={cut}"),
-            Message::SeedRequired { epoch, reason } => {
+            Message::SeedRequired { epoch, reason, .. } => {
                 write!(f, "seed-required epoch={epoch} reason={reason}")
             }
             Message::Append { epoch, from, records, commit_lsn, .. } => {

@@ -1,1 +1,96 @@
-fn main(){}
+//! `hawq`: the command line of HAWQ for masters and segments of Aerie.
+//!
+//! A file a verb. Cluster control goes by gRPC to the nodes named in `hawq-site.xml`, never by
+//! ssh: what has to be done on another host is printed, not attempted. It holds no policy: whether
+//! a standby may take over, or a primary may open, the nodes decide.
+//!
+//! Exit codes, as HAWQ's callers know them: 0 done (for `state`: an open primary answered),
+//! 1 anything else. `hawq state -e` exits 1 also when something needs attention.
+
+mod activate;
+mod arguments;
+mod cluster;
+mod config;
+mod demo;
+mod environment;
+mod init;
+mod init_standby;
+mod launch;
+mod process;
+mod prompt;
+mod report;
+mod restart;
+mod rpc;
+mod start;
+mod state;
+mod state_block;
+mod state_detail;
+mod state_json;
+mod stop;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Verb};
+
+/// Whether the verb did what was asked; its own messages are out by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    Well,
+    Badly,
+}
+
+fn main() -> ExitCode {
+    // Before any thread exists: later the local offset cannot be read safely.
+    report::remember_local_offset();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let wanted = !error.use_stderr();
+            let _ = error.print();
+            return if wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report::complain(&format!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::Badly) => ExitCode::FAILURE,
+        Err(error) => {
+            report::complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<Done> {
+    if arguments.version {
+        report::print(&format!("HAWQ version {}", env!("CARGO_PKG_VERSION")));
+        return Ok(Done::Well);
+    }
+    match arguments.verb {
+        None | Some(Verb::Help) => {
+            report::print(usage::COMMON);
+            Ok(Done::Badly)
+        }
+        Some(Verb::Version) => {
+            report::print(&format!("HAWQ version {}", env!("CARGO_PKG_VERSION")));
+            Ok(Done::Well)
+        }
+        Some(Verb::State(options)) => state::run(&options).await,
+        Some(Verb::Activate(options)) => activate::run(&options).await,
+        Some(Verb::Init(options)) => init::run(&options).await,
+        Some(Verb::Start(options)) => start::run(&options).await,
+        Some(Verb::Stop(options)) => stop::run(&options).await,
+        Some(Verb::Restart(options)) => restart::run(&options).await,
+        Some(Verb::Config(options)) => config::run(&options),
+        Some(Verb::Demo(options)) => demo::run(&options).await,
+    }
+}

@@ -1,0 +1,1 @@
+-- System views: stored as text, planned when they are read.

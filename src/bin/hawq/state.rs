@@ -1,0 +1,78 @@
+//! `hawq state`: from any node, with the primary or without.
+
+use aerie::runtime::log_line::Level;
+
+use crate::Done;
+use crate::arguments::StateOptions;
+use crate::cluster::{Cluster, NodeView};
+use crate::environment::Environment;
+use crate::report::{self, Report};
+use crate::state_block::{Block, SiteFacts};
+use crate::state_detail::{self, Line};
+use crate::state_json;
+
+/// HAWQ's sentence when the database is not up.
+const NO_DATABASE: &str =
+    "Failed to connect to database, this script can only be run when the database is up.";
+
+pub async fn run(options: &StateOptions) -> anyhow::Result<Done> {
+    let environment = Environment::load()?;
+    let report = Report::open("hawq_state", &options.common)?;
+    let cluster = Cluster::ask(&environment).await;
+    if options.json {
+        report::print(&serde_json::to_string_pretty(&state_json::object(&cluster))?);
+        return Ok(if cluster.primary().is_some() { Done::Well } else { Done::Badly });
+    }
+    let Some(primary) = cluster.primary().and_then(NodeView::reply) else {
+        report::print(NO_DATABASE);
+        report.error(&state_detail::why_no_primary(&cluster));
+        show(&report, &state_detail::nodes(&cluster));
+        return Ok(Done::Badly);
+    };
+    if options.errors {
+        let lines = state_detail::lines(&cluster);
+        let attention: Vec<Line> = lines.into_iter().filter(|line| line.attention).collect();
+        show(&report, &attention);
+        if attention.is_empty() {
+            report.info("All segments are running normally");
+        }
+        return Ok(if attention.is_empty() { Done::Well } else { Done::Badly });
+    }
+    if options.quick {
+        return Ok(quick(&report, &state_detail::segments(primary), primary.segments.len()));
+    }
+    if options.standby {
+        show(&report, &state_detail::standby_details(primary));
+        return Ok(Done::Well);
+    }
+    let facts = SiteFacts {
+        names_standby: environment.master.standby_host.is_some(),
+        segment_hosts: environment.segment_hosts.as_ref().map(Vec::len),
+        acl_type: environment.settings.text("hawq_acl_type").to_owned(),
+    };
+    for line in Block::new(primary, &facts).lines() {
+        report.info(&line);
+    }
+    if !options.brief {
+        show(&report, &state_detail::lines(&cluster));
+    }
+    if options.status {
+        show(&report, &state_detail::all_segments(primary));
+        show(&report, &state_detail::node_details(&cluster));
+    }
+    Ok(Done::Well)
+}
+
+fn show(report: &Report, lines: &[Line]) {
+    for line in lines {
+        let level = if line.attention { Level::Warning } else { Level::Info };
+        report.log(level, &line.text);
+    }
+}
+
+fn quick(report: &Report, down: &[Line], rows: usize) -> Done {
+    let up = rows.saturating_sub(down.len());
+    report.info(&format!("-# of up nodes, from configuration table     = {up}"));
+    show(report, down);
+    if down.is_empty() { Done::Well } else { Done::Badly }
+}

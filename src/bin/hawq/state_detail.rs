@@ -1,0 +1,263 @@
+//! What `hawq state` says after HAWQ's block: each node, its lag, its reasons; segments that are
+//! down, and why; and with no primary, why not, node by node.
+
+use aerie::proto::v1::{Mode, SegmentRow, StandbyStatus, StatusReply};
+use aerie::types::{Epoch, Lsn};
+
+use crate::cluster::{Cluster, NodeView};
+
+const DASHES: &str = "-----------------------------------------------------";
+
+/// A line, and whether it tells of something that needs attention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub text: String,
+    pub attention: bool,
+}
+
+fn fine(text: String) -> Line {
+    Line { text, attention: false }
+}
+
+fn alarming(text: String) -> Line {
+    Line { text, attention: true }
+}
+
+/// `=` in the column of HAWQ's long labels.
+fn pair(label: &str, value: &str) -> String {
+    format!("{:<51}= {value}", format!("-   {label}"))
+}
+
+pub fn lines(cluster: &Cluster) -> Vec<Line> {
+    let mut lines = vec![
+        fine(DASHES.to_owned()),
+        fine("-   High availability".to_owned()),
+        fine(DASHES.to_owned()),
+    ];
+    let primary = cluster.primary();
+    let witness = primary.or_else(|| cluster.nodes.iter().find(|view| view.answer.is_ok()));
+    if let Some(reply) = witness.and_then(NodeView::reply) {
+        lines.push(fine(pair("Cluster id", &reply.cluster_id)));
+    }
+    if let Some(record) = cluster.record() {
+        let epoch = Epoch(record.epoch).to_string();
+        lines.push(fine(pair("Epoch", &epoch)));
+        lines.push(fine(pair("Failover mode", mode(record.mode()))));
+    }
+    match primary.and_then(NodeView::reply) {
+        Some(reply) => lines.push(mirroring(reply)),
+        None => lines.push(alarming(pair("Primary", "none serves"))),
+    }
+    lines.extend(nodes(cluster));
+    if let Some(reply) = primary.and_then(NodeView::reply) {
+        lines.extend(segments(reply));
+    }
+    lines
+}
+
+/// A line a node.
+pub fn nodes(cluster: &Cluster) -> Vec<Line> {
+    let primary = cluster.primary().and_then(NodeView::reply);
+    cluster
+        .nodes
+        .iter()
+        .map(|view| {
+            let label = format!("Master {} {}:{}", view.node, view.host, view.pg_port);
+            let (state, attention) = node_state(view, primary);
+            Line { text: pair(&label, &state), attention }
+        })
+        .collect()
+}
+
+fn node_state(view: &NodeView, primary: Option<&StatusReply>) -> (String, bool) {
+    let standby = primary.and_then(|reply| {
+        reply.standbys.iter().find(|s| s.member.is_some_and(|m| m.node == view.node))
+    });
+    let reply = match &view.answer {
+        Err(problem) => {
+            let seen = standby.map(|s| format!("; the primary sees it {}", s.state));
+            return (format!("no answer: {problem}{}", seen.unwrap_or_default()), true);
+        }
+        Ok(reply) => reply,
+    };
+    let mut state = reply.role.clone();
+    let mut attention = false;
+    if reply.role == "primary" {
+        state.push_str(if reply.open { ", open" } else { ", closed" });
+        state.push_str(&format!(", commit {}", Lsn(reply.commit_lsn)));
+    } else if let Some(standby) = standby {
+        state.push_str(&lag(standby));
+        attention = !standby.in_sync;
+    } else {
+        state.push_str(&format!(", flushed {}", Lsn(reply.flush_lsn)));
+        attention = reply.role != "in-sync";
+    }
+    state.push_str(&format!(", epoch {}", Epoch(reply.epoch)));
+    if let (Some(millis), true) = (reply.heard_primary_ago_ms, reply.role != "primary") {
+        state.push_str(&format!(", heard the primary {} ago", seconds(millis)));
+    }
+    if !reply.closed_reason.is_empty() && (reply.role == "primary" || primary.is_none()) {
+        state.push_str(&format!("; {}", reply.closed_reason));
+        attention = true;
+    }
+    (state, attention)
+}
+
+fn lag(standby: &StandbyStatus) -> String {
+    let sync = if standby.in_sync { "synchronized" } else { "not synchronized" };
+    format!(
+        ", {sync}, {}, lag {} bytes {}",
+        standby.state,
+        standby.lag_bytes,
+        seconds(standby.lag_ms)
+    )
+}
+
+fn mirroring(reply: &StatusReply) -> Line {
+    let mut state = reply.summary_state.clone();
+    for part in [&reply.detail_state, &reply.error_message] {
+        if !part.is_empty() && part != "None" {
+            state.push_str(": ");
+            state.push_str(part);
+        }
+    }
+    let attention = !matches!(reply.summary_state.as_str(), "Synchronized" | "Not Configured");
+    Line { text: pair("Mirroring", &state), attention }
+}
+
+/// Segments that are down, with their reasons.
+pub fn segments(reply: &StatusReply) -> Vec<Line> {
+    let down = |row: &&SegmentRow| row.registration_order > 0 && row.status != "u";
+    reply
+        .segments
+        .iter()
+        .filter(down)
+        .map(|row| {
+            let label = format!("Segment {} {}:{}", row.registration_order, row.hostname, row.port);
+            alarming(pair(&label, &format!("down: {}{}", reason(row), heard(row))))
+        })
+        .collect()
+}
+
+fn reason(row: &SegmentRow) -> &str {
+    if row.description.is_empty() { "no reason recorded" } else { &row.description }
+}
+
+fn heard(row: &SegmentRow) -> String {
+    if row.has_heard {
+        return format!("; last heard {} ago", seconds(row.heard_ago_ms));
+    }
+    "; not heard by this primary".to_owned()
+}
+
+/// Every segment, for `-s`.
+pub fn all_segments(reply: &StatusReply) -> Vec<Line> {
+    let rows = reply.segments.iter().filter(|row| row.registration_order > 0);
+    rows.map(|row| {
+        let label = format!("Segment {} {}:{}", row.registration_order, row.hostname, row.port);
+        if row.status == "u" {
+            return fine(pair(&label, &format!("up{}", heard(row))));
+        }
+        alarming(pair(&label, &format!("down: {}{}", reason(row), heard(row))))
+    })
+    .collect()
+}
+
+/// Positions and processes, for `-s`.
+pub fn node_details(cluster: &Cluster) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for view in &cluster.nodes {
+        let Some(reply) = view.reply() else { continue };
+        let mut add = |label: &str, value: String| {
+            lines.push(fine(pair(&format!("Master {} {label}", view.node), &value)));
+        };
+        add("data directory", reply.data_dir.clone());
+        add("process", format!("pid {}, gRPC port {}", reply.pid, reply.rpc_port));
+        add("sessions", reply.sessions.to_string());
+        add("promised epoch", Epoch(reply.promised_epoch).to_string());
+        let positions = [reply.write_lsn, reply.flush_lsn, reply.commit_lsn, reply.apply_lsn];
+        let positions: Vec<String> = positions.iter().map(|lsn| Lsn(*lsn).to_string()).collect();
+        add("write flush commit apply", positions.join(" "));
+        if !reply.digest.is_empty() {
+            add("catalog digest", format!("{} at {}", reply.digest, Lsn(reply.digest_lsn)));
+        }
+        add("version", reply.version.clone());
+    }
+    lines
+}
+
+/// The standbys as the primary sees them, with Greenplum's labels, for `-f`.
+pub fn standby_details(reply: &StatusReply) -> Vec<Line> {
+    if reply.standbys.is_empty() {
+        return vec![fine("-Standby master instance not configured".to_owned())];
+    }
+    let mut lines = Vec::new();
+    for standby in &reply.standbys {
+        let node = standby.member.map_or(0, |member| member.node);
+        let status = match (standby.state.as_str(), standby.in_sync) {
+            ("unreachable", _) => "Status could not be determined",
+            _ => "Standby host passive",
+        };
+        let sync = if standby.in_sync { "sync" } else { "async" };
+        lines.push(fine(format!("-Standby master details of node {node}")));
+        for (label, value) in [
+            ("Standby address", standby.host.clone()),
+            ("Standby status", status.to_owned()),
+            ("WAL Sender State:", standby.state.clone()),
+            ("Sync state:", sync.to_owned()),
+            ("Sent Location:", Lsn(standby.sent_lsn).to_string()),
+            ("Flush Location:", Lsn(standby.flush_lsn).to_string()),
+            ("Replay Location:", Lsn(standby.apply_lsn).to_string()),
+            ("Bytes left:", standby.lag_bytes.to_string()),
+            ("Last heard:", format!("{} ago", seconds(standby.heard_ago_ms))),
+        ] {
+            let text = pair(label, &value);
+            lines.push(Line { text, attention: !standby.in_sync && label == "Sync state:" });
+        }
+    }
+    lines
+}
+
+/// Why nobody serves, as far as the answers tell.
+pub fn why_no_primary(cluster: &Cluster) -> String {
+    let answered = cluster.nodes.iter().filter(|view| view.answer.is_ok()).count();
+    let asked = cluster.nodes.len();
+    let closed = cluster.nodes.iter().filter_map(NodeView::reply).find(|r| r.role == "primary");
+    if let Some(reply) = closed {
+        return format!("node {} is primary and closed: {}", number(reply), reply.closed_reason);
+    }
+    let Some(record) = cluster.record() else {
+        return format!("no node of {asked} answers; start one with \"hawq start master\"");
+    };
+    let dead = cluster.node(record.primary).is_none_or(|view| view.answer.is_err());
+    let who = record.primary;
+    if dead && answered > 0 {
+        return format!(
+            "node {who}, the primary of epoch {}, does not answer; bring it back, or take over \
+             with \"hawq activate standby\"",
+            Epoch(record.epoch)
+        );
+    }
+    format!("{answered} of {asked} nodes answer and none of them is primary")
+}
+
+fn number(reply: &StatusReply) -> u32 {
+    reply.member.map_or(0, |member| member.node)
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Manual => "manual (hawq activate standby)",
+        Mode::Embedded => "automatic, embedded coordinator",
+        Mode::Zookeeper => "automatic, ZooKeeper",
+        Mode::Unspecified => "unknown",
+    }
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{:03} s", millis / 1_000, millis % 1_000)
+}
+
+#[cfg(test)]
+#[path = "state_detail_tests.rs"]
+mod tests;

@@ -1,0 +1,156 @@
+//! The truth after the block.
+
+use aerie::proto::v1::{ClusterState, Member};
+
+use super::*;
+
+fn view(node: u32, answer: Result<StatusReply, &str>) -> NodeView {
+    NodeView {
+        node,
+        host: "127.0.0.1".to_owned(),
+        rpc_port: 6000 + node,
+        pg_port: 5431 + node,
+        answer: answer.map(Box::new).map_err(str::to_owned),
+    }
+}
+
+fn reply(node: u32, role: &str) -> StatusReply {
+    StatusReply {
+        cluster_id: "c1".to_owned(),
+        member: Some(Member { node, incarnation: 1 }),
+        role: role.to_owned(),
+        open: role == "primary",
+        epoch: 3 << 8 | 1,
+        flush_lsn: 0x2A0,
+        commit_lsn: 0x2A0,
+        record: Some(ClusterState {
+            epoch: 3 << 8 | 1,
+            primary: 1,
+            mode: Mode::Manual.into(),
+            ..ClusterState::default()
+        }),
+        ..StatusReply::default()
+    }
+}
+
+fn standby(node: u32, in_sync: bool) -> StandbyStatus {
+    StandbyStatus {
+        member: Some(Member { node, incarnation: 1 }),
+        host: "127.0.0.1".to_owned(),
+        state: if in_sync { "streaming" } else { "unreachable" }.to_owned(),
+        in_sync,
+        lag_bytes: 128,
+        lag_ms: 1_500,
+        ..StandbyStatus::default()
+    }
+}
+
+fn texts(lines: Vec<Line>) -> Vec<String> {
+    lines.into_iter().map(|line| line.text.trim_start_matches('-').trim().to_owned()).collect()
+}
+
+fn squeezed(lines: Vec<Line>) -> Vec<String> {
+    let words = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    texts(lines).into_iter().map(words).collect()
+}
+
+#[test]
+fn a_healthy_pair() {
+    let primary = StatusReply {
+        standbys: vec![standby(2, true)],
+        summary_state: "Synchronized".to_owned(),
+        detail_state: "None".to_owned(),
+        ..reply(1, "primary")
+    };
+    let follower =
+        StatusReply { heard_primary_ago_ms: Some(60), open: false, ..reply(2, "in-sync") };
+    let cluster = Cluster { nodes: vec![view(1, Ok(primary)), view(2, Ok(follower))] };
+    let lines = lines(&cluster);
+    assert!(lines.iter().all(|line| !line.attention), "{lines:?}");
+    assert_eq!(
+        squeezed(lines)[3..],
+        [
+            "Cluster id = c1",
+            "Epoch = 3.1",
+            "Failover mode = manual (hawq activate standby)",
+            "Mirroring = Synchronized",
+            "Master 1 127.0.0.1:5432 = primary, open, commit 0/2A0, epoch 3.1",
+            "Master 2 127.0.0.1:5433 = in-sync, synchronized, streaming, lag 128 bytes 1.500 s, \
+             epoch 3.1, heard the primary 0.060 s ago",
+        ]
+    );
+}
+
+#[test]
+fn a_lost_standby_and_a_segment_down_need_attention() {
+    let primary = StatusReply {
+        standbys: vec![standby(2, false)],
+        summary_state: "Not Synchronized".to_owned(),
+        detail_state: "Connection error".to_owned(),
+        segments: vec![SegmentRow {
+            registration_order: 3,
+            status: "d".to_owned(),
+            port: 40_000,
+            hostname: "sdw1".to_owned(),
+            description: "heartbeat timeout".to_owned(),
+            heard_ago_ms: 301_000,
+            has_heard: true,
+            ..SegmentRow::default()
+        }],
+        ..reply(1, "primary")
+    };
+    let nodes = vec![view(1, Ok(primary)), view(2, Err("connection refused"))];
+    let attention: Vec<Line> =
+        lines(&Cluster { nodes }).into_iter().filter(|line| line.attention).collect();
+    assert_eq!(
+        squeezed(attention),
+        [
+            "Mirroring = Not Synchronized: Connection error",
+            "Master 2 127.0.0.1:5433 = no answer: connection refused; the primary sees it \
+             unreachable",
+            "Segment 3 sdw1:40000 = down: heartbeat timeout; last heard 301.000 s ago",
+        ]
+    );
+}
+
+#[test]
+fn without_a_primary_each_node_says_why() {
+    let follower = StatusReply {
+        closed_reason: "a standby does not serve".to_owned(),
+        heard_primary_ago_ms: Some(9_000),
+        ..reply(2, "in-sync")
+    };
+    let nodes = vec![view(1, Err("connection refused")), view(2, Ok(follower))];
+    let cluster = Cluster { nodes };
+    assert_eq!(
+        why_no_primary(&cluster),
+        "node 1, the primary of epoch 3.1, does not answer; bring it back, or take over with \
+         \"hawq activate standby\""
+    );
+    assert_eq!(
+        squeezed(nodes_of(&cluster)),
+        [
+            "Master 1 127.0.0.1:5432 = no answer: connection refused",
+            "Master 2 127.0.0.1:5433 = in-sync, flushed 0/2A0, epoch 3.1, heard the primary 9.000 \
+             s ago; a standby does not serve",
+        ]
+    );
+    let nobody = Cluster { nodes: vec![view(1, Err("connection refused"))] };
+    assert!(why_no_primary(&nobody).starts_with("no node of 1 answers"));
+}
+
+fn nodes_of(cluster: &Cluster) -> Vec<Line> {
+    super::nodes(cluster)
+}
+
+#[test]
+fn a_closed_primary_gives_its_reason() {
+    let closed = StatusReply {
+        open: false,
+        closed_reason: "waiting for standby 2".to_owned(),
+        ..reply(1, "primary")
+    };
+    let cluster = Cluster { nodes: vec![view(1, Ok(closed))] };
+    assert!(cluster.primary().is_none());
+    assert_eq!(why_no_primary(&cluster), "node 1 is primary and closed: waiting for standby 2");
+}

@@ -1,0 +1,175 @@
+//! `hawq stop`: ends daemons of this host in one of HAWQ's three modes.
+//!
+//! What does not run is stopped already. Each part of a cluster is tried, whatever became of the
+//! one before.
+
+use std::time::Duration;
+
+use aerie::proto::v1::StopMode;
+use nix::sys::signal::Signal;
+
+use crate::Done;
+use crate::arguments::{Mode, StopOptions};
+use crate::environment::Environment;
+use crate::process::Process;
+use crate::prompt;
+use crate::report::{self, Report};
+use crate::rpc;
+use crate::usage::{self, Command, Object};
+
+/// A process that got SIGKILL ends, unless its disk hangs.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub async fn run(options: &StopOptions) -> anyhow::Result<Done> {
+    let object = match usage::object(Command::Stop, &options.objects) {
+        Ok(object) => object,
+        Err(text) => {
+            report::print(&text);
+            return Ok(Done::Badly);
+        }
+    };
+    let environment = Environment::load()?;
+    let report = Report::open("hawq_stop", &options.common)?;
+    report.preamble("stop", &environment.gphome, &["stop", object.name()]);
+    if !prompt::ask("Continue with HAWQ service stop", options.common.no_prompt)? {
+        return Ok(Done::Badly);
+    }
+    let timeout = Duration::from_secs(options.common.timeout);
+    let stop = Stop { environment: &environment, report: &report, mode: options.mode, timeout };
+    Ok(if stop.object(object).await? { Done::Well } else { Done::Badly })
+}
+
+pub struct Stop<'a> {
+    pub environment: &'a Environment,
+    pub report: &'a Report,
+    pub mode: Mode,
+    pub timeout: Duration,
+}
+
+impl Stop<'_> {
+    pub async fn object(&self, object: Object) -> anyhow::Result<bool> {
+        match object {
+            Object::Master => self.master("Master").await,
+            Object::Standby => self.master("Standby master").await,
+            Object::Segment | Object::AllSegments => self.segment().await,
+            Object::Cluster => {
+                self.report.info("Stop hawq cluster");
+                let mut done = self.master("Master").await?;
+                done &= self.segment().await?;
+                match done {
+                    true => self.report.info("Cluster stopped successfully"),
+                    false => self.report.error("Cluster stop failed"),
+                }
+                Ok(done)
+            }
+        }
+    }
+
+    async fn master(&self, title: &str) -> anyhow::Result<bool> {
+        let environment = self.environment;
+        let found = Process::find("hawq-master", &environment.master.data_dir);
+        let (Some(process), Some(peer)) = (found, environment.own_peer()) else {
+            self.report.info(&format!("{title} is not running, skip"));
+            return Ok(true);
+        };
+        self.report.info(&format!("Stop hawq {}", title.to_lowercase()));
+        let (address, access) = (peer.rpc_address(), environment.access());
+        let sessions = rpc::status(&address, &access).await.map_or(0, |reply| reply.sessions);
+        if self.mode == Mode::Smart && sessions > 0 {
+            self.refuse(sessions);
+            return Ok(false);
+        }
+        self.announce(sessions);
+        match rpc::stop(&address, &access, wire(self.mode)).await {
+            Ok(outcome) if !outcome.ok => {
+                self.report.error(&outcome.text);
+                return Ok(false);
+            }
+            Ok(_) => {}
+            // A node that ends at once may not get its answer out.
+            Err(_) if !process.is_alive() => {}
+            Err(problem) if self.mode != Mode::Immediate => {
+                self.report.debug(&problem);
+                self.report
+                    .error("Failed to connect to the running database, please check master status");
+                self.report.error("Or you can check hawq stop --help for other stop options");
+                return Ok(false);
+            }
+            Err(_) => {
+                process.signal(Signal::SIGKILL);
+            }
+        }
+        if !process.wait_for_end(self.timeout).await && !self.kill(process).await {
+            self.report.error(&format!("{title} stop failed"));
+            return Ok(false);
+        }
+        self.report.info(&format!("{title} stopped successfully"));
+        Ok(true)
+    }
+
+    async fn segment(&self) -> anyhow::Result<bool> {
+        let data_dir = &self.environment.segment.data_dir;
+        let Some(process) = Process::find("hawq-segment", data_dir) else {
+            self.report.info("HAWQ process is not running on this host, skip");
+            return Ok(true);
+        };
+        self.report.info("Stop hawq segment");
+        let immediate = self.mode == Mode::Immediate;
+        process.signal(if immediate { Signal::SIGKILL } else { Signal::SIGTERM });
+        if !process.wait_for_end(self.timeout).await && !self.kill(process).await {
+            self.report.error("Segments stop failed");
+            return Ok(false);
+        }
+        self.report.info("Segments stopped successfully");
+        Ok(true)
+    }
+
+    /// Immediate means dead, even when the process does not listen.
+    async fn kill(&self, process: Process) -> bool {
+        if self.mode != Mode::Immediate {
+            return false;
+        }
+        process.signal(Signal::SIGKILL);
+        process.wait_for_end(KILL_TIMEOUT).await
+    }
+
+    fn refuse(&self, sessions: u32) {
+        self.report.info(&format!("There are {sessions} connections to the database"));
+        for line in [
+            "There are other connections to this instance, shutdown mode smart aborted",
+            "Either remove connections, or use 'hawq stop master -M fast' or 'hawq stop master -M \
+             immediate'",
+            "See hawq stop --help for all options",
+        ] {
+            self.report.warning(line);
+        }
+        self.report.error("Active connections. Aborting shutdown...");
+    }
+
+    fn announce(&self, sessions: u32) {
+        let mode = match self.mode {
+            Mode::Smart => "smart",
+            Mode::Fast => "fast",
+            Mode::Immediate => "immediate",
+        };
+        self.report.info(&format!("Commencing Master instance shutdown with mode='{mode}'"));
+        self.report.info(&format!("Master host={}", self.environment.master.host));
+        if self.mode != Mode::Fast || sessions == 0 {
+            let seconds = self.timeout.as_secs();
+            self.report.info(&format!("Using WAIT mode of {seconds} seconds"));
+            return;
+        }
+        self.report.info(&format!("Detected {sessions} connections to database"));
+        self.report.info("Switching to WAIT mode");
+        self.report.info("Will wait for shutdown to complete, this may take some time if");
+        self.report.info("there are a large number of active complex transactions, please wait...");
+    }
+}
+
+fn wire(mode: Mode) -> StopMode {
+    match mode {
+        Mode::Smart => StopMode::Smart,
+        Mode::Fast => StopMode::Fast,
+        Mode::Immediate => StopMode::Immediate,
+    }
+}

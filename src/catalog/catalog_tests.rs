@@ -1,0 +1,521 @@
+//! The catalog as its callers see it: bootstrap, transactions, replay.
+
+use std::sync::Arc;
+
+use super::admission::{BOOTSTRAP_XID, SEQUENCE_BITS};
+use super::apply::StatusBound;
+use super::column_type::ColumnType;
+use super::commit::CommitError;
+use super::datum::Datum;
+use super::ddl::{self, NewTable};
+use super::error::Error;
+use super::instance::{Catalog, XactStatus};
+use super::layout::{
+    FIRST_NORMAL_OID, GP_SEGMENT_CONFIGURATION, PG_CLASS, PG_DATABASE, PG_DESCRIPTION, PG_TYPE,
+};
+use super::memory_store::MemoryStore;
+use super::relation::{Column, Distribution, RelationKind};
+use super::rocks_store::RocksStore;
+use super::segments::{self, Location, Mirroring, MirroringState};
+use super::snapshot::ReadView;
+use super::store::Store;
+use super::test_node::{TestNode, cluster, epoch};
+use crate::types::{Lsn, Reason, Reasons, RegistrationOrder, SegmentStatus};
+
+pub(super) fn table(name: &str) -> NewTable {
+    let column = |name: &str, sql: &str, not_null| {
+        let (column_type, typmod) = ColumnType::parse(sql).unwrap();
+        Column { name: name.to_owned(), column_type, typmod, not_null }
+    };
+    NewTable {
+        namespace: "public".to_owned(),
+        name: name.to_owned(),
+        columns: vec![column("id", "bigint", true), column("label", "varchar(20)", false)],
+        distribution: Distribution::Columns(vec!["id".to_owned()]),
+        if_not_exists: false,
+        owner: 10,
+    }
+}
+
+fn comment(text: &str, object: u32) -> Vec<Datum> {
+    let key = [Datum::Oid(object), Datum::Oid(PG_CLASS), Datum::Int4(0)];
+    let mut row = key.to_vec();
+    row.push(Datum::Text(text.to_owned()));
+    row
+}
+
+fn comment_key(object: u32) -> [Datum; 3] {
+    [Datum::Oid(object), Datum::Oid(PG_CLASS), Datum::Int4(0)]
+}
+
+#[test]
+fn bootstrap_gives_the_same_digest_in_memory_and_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = RocksStore::open(&directory.path().join("catalog")).unwrap();
+    let (memory, disk) = (TestNode::bootstrapped(MemoryStore::new()), TestNode::bootstrapped(disk));
+    let (lsn, digest) = memory.catalog.digest().unwrap();
+    assert_eq!(disk.catalog.digest().unwrap(), (lsn, digest));
+    assert_eq!(lsn, memory.catalog.applied_lsn());
+    let other = Catalog::bootstrap(&super::Bootstrap { master_port: 5433, ..cluster() }).unwrap();
+    assert_ne!(other.encode(), memory.log[1].1, "the cluster's own values are in it");
+}
+
+#[test]
+fn bootstrap_describes_every_relation_with_hawqs_oids() {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    let snapshot = node.catalog.snapshot();
+    for (oid, name, columns) in [
+        (5036, "gp_segment_configuration", 7),
+        (5006, "gp_configuration_history", 4),
+        (5008, "gp_master_mirroring", 4),
+        (5000, "gp_configuration", 8),
+        (5002, "gp_distribution_policy", 3),
+        (5009, "pg_filespace", 5),
+        (5033, "pg_filespace_entry", 3),
+        (6112, "pg_filesystem", 21),
+        (1213, "pg_tablespace", 8),
+        (6026, "pg_resqueue", 16),
+        (1262, "pg_database", 11),
+        (2615, "pg_namespace", 4),
+        (1259, "pg_class", 8),
+        (1249, "pg_attribute", 7),
+        (1247, "pg_type", 23),
+        (2609, "pg_description", 4),
+        (1260, "pg_authid", 14),
+    ] {
+        let relation = snapshot.relation(oid).unwrap().unwrap();
+        assert_eq!((relation.name.as_str(), relation.columns.len()), (name, columns));
+        assert_eq!(relation.kind, RelationKind::System);
+        let named = snapshot.relation_named("pg_catalog", name).unwrap().unwrap();
+        assert_eq!(named.oid, oid);
+    }
+    let segments = snapshot.relation(GP_SEGMENT_CONFIGURATION).unwrap().unwrap();
+    let types: Vec<String> = segments.columns.iter().map(|c| c.column_type.name()).collect();
+    let expected = ["integer", "\"char\"", "\"char\"", "integer", "text", "text", "text"];
+    assert_eq!(types, expected);
+    assert_eq!((segments.key.as_slice(), segments.shared), ([0].as_slice(), true));
+    let all = snapshot.relations().unwrap();
+    assert!(all.is_sorted_by_key(|relation| relation.oid));
+    assert!(all.iter().any(|relation| relation.oid == GP_SEGMENT_CONFIGURATION));
+    let namespaces = snapshot.namespaces().unwrap();
+    assert!(namespaces.contains(&(2200, "public".to_owned(), 10)));
+    assert!(namespaces.contains(&(11, "pg_catalog".to_owned(), 10)));
+}
+
+#[test]
+fn types_of_columns_are_rows_of_pg_type() {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    let snapshot = node.catalog.snapshot();
+    let name_of = |oid: u32| {
+        let row = snapshot.get(PG_TYPE, &[Datum::Oid(oid)]).unwrap();
+        row.and_then(|row| row[1].as_str().map(str::to_owned))
+    };
+    for scalar in ColumnType::scalars() {
+        assert_eq!(name_of(scalar.oid()), Some(scalar.type_name()));
+        let array = ColumnType::Array(Box::new(scalar));
+        assert_eq!(name_of(array.oid()), Some(array.type_name()));
+    }
+}
+
+#[test]
+fn first_rows_are_there() {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    let snapshot = node.catalog.snapshot();
+    let rows = segments::segment_rows(&snapshot).unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].order, rows[0].role), (0, 'm'));
+    assert_eq!((rows[0].hostname.as_str(), rows[0].port), ("mdw", 5432));
+    assert_eq!(rows[0].description, None);
+    let mirroring = segments::mirroring(&snapshot).unwrap().unwrap();
+    assert_eq!(mirroring.state, MirroringState::NotConfigured);
+    let databases = snapshot.scan(PG_DATABASE, &[]).unwrap();
+    let names: Vec<&str> = databases.iter().map(|row| row[1].as_str().unwrap()).collect();
+    assert_eq!(names, ["template1", "template0", "postgres"]);
+}
+
+#[test]
+fn a_transaction_reads_its_own_writes_and_nobody_elses() {
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
+    let mut t = node.catalog.begin();
+    let oid = ddl::create_table(&mut t, &table("orders")).unwrap().unwrap();
+    let relation = t.relation_named("public", "orders").unwrap().unwrap();
+    assert_eq!(relation.oid, oid);
+    assert_eq!(relation.columns, table("orders").columns);
+    assert_eq!(relation.distribution, Some(Distribution::Columns(vec!["id".to_owned()])));
+    assert!(t.relations().unwrap().iter().any(|relation| relation.oid == oid));
+    t.insert(PG_DESCRIPTION, comment("one", oid)).unwrap();
+    t.update(PG_DESCRIPTION, comment("two", oid)).unwrap();
+    let scanned = t.scan(PG_DESCRIPTION, &[Datum::Oid(oid)]).unwrap();
+    assert_eq!(scanned, [comment("two", oid)]);
+
+    let before = node.catalog.snapshot();
+    assert!(before.relation_named("public", "orders").unwrap().is_none());
+    node.commit(t).unwrap();
+    assert!(before.relation_named("public", "orders").unwrap().is_none(), "a snapshot stays");
+    assert!(before.relation(oid).unwrap().is_none());
+    let after = node.catalog.snapshot();
+    assert_eq!(*after.relation(oid).unwrap().unwrap(), *relation);
+    assert_eq!(after.get(PG_DESCRIPTION, &comment_key(oid)).unwrap(), Some(comment("two", oid)));
+
+    let mut t = node.catalog.begin();
+    assert!(t.delete(PG_DESCRIPTION, &comment_key(oid)).unwrap());
+    assert!(!t.delete(PG_DESCRIPTION, &comment_key(oid)).unwrap());
+    assert_eq!(t.scan(PG_DESCRIPTION, &[Datum::Oid(oid)]).unwrap().len(), 0);
+    drop(t);
+    let rolled_back = node.catalog.snapshot();
+    assert!(rolled_back.get(PG_DESCRIPTION, &comment_key(oid)).unwrap().is_some());
+}
+
+#[test]
+fn rows_that_do_not_fit_are_refused() {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    let mut t = node.catalog.begin();
+    let refused = |result: Result<(), Error>| result.unwrap_err().to_string();
+    let null = vec![Datum::Oid(1), Datum::Oid(2), Datum::Int4(0), Datum::Null];
+    let text = refused(t.insert(PG_DESCRIPTION, null));
+    assert!(text.contains("null value in column \"description\""), "{text}");
+    let wrong = vec![Datum::Oid(1), Datum::Oid(2), Datum::Int8(0), Datum::Text(String::new())];
+    let text = refused(t.insert(PG_DESCRIPTION, wrong));
+    assert!(text.contains("column \"objsubid\" is of type integer"), "{text}");
+    let text = refused(t.insert(PG_DESCRIPTION, vec![Datum::Oid(1)]));
+    assert!(text.contains("1 values for 4 columns"), "{text}");
+    t.insert(PG_DESCRIPTION, comment("x", 77)).unwrap();
+    let again = t.insert(PG_DESCRIPTION, comment("y", 77));
+    assert!(matches!(again, Err(Error::DuplicateKey { .. })));
+    let missing = t.update(PG_DESCRIPTION, comment("y", 78));
+    assert!(matches!(missing, Err(Error::UndefinedRow { .. })));
+    assert!(matches!(t.insert(99_999, vec![]), Err(Error::UndefinedTable { .. })));
+    let user = ddl::create_table(&mut t, &table("user_table")).unwrap().unwrap();
+    assert!(matches!(t.insert(user, vec![]), Err(Error::WrongObjectType { .. })));
+}
+
+#[test]
+fn statements_of_one_transaction_are_one_record() {
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
+    let records = node.log.len();
+    let mut t = node.catalog.begin();
+    ddl::create_schema(&mut t, "sales", 10, false).unwrap();
+    let in_sales = NewTable { namespace: "sales".to_owned(), ..table("orders") };
+    ddl::create_table(&mut t, &in_sales).unwrap();
+    ddl::create_table(&mut t, &table("plain")).unwrap();
+    node.commit(t).unwrap();
+    assert_eq!(node.log.len(), records + 1);
+    // Without the record nothing of it is there, with it everything.
+    let without = TestNode::replayed(MemoryStore::new(), &node.log[..records]);
+    assert_eq!(without.catalog.snapshot().namespace_named("sales").unwrap(), None);
+    assert!(without.catalog.snapshot().relation_named("public", "plain").unwrap().is_none());
+    let with = TestNode::replayed(MemoryStore::new(), &node.log);
+    assert!(with.catalog.snapshot().relation_named("sales", "orders").unwrap().is_some());
+    assert_eq!(with.catalog.digest().unwrap(), node.catalog.digest().unwrap());
+}
+
+#[test]
+fn a_crash_without_flush_replays_to_the_same_digest() {
+    let store = MemoryStore::new();
+    let mut node = TestNode::bootstrapped(store.clone());
+    for round in 0..6 {
+        let mut t = node.catalog.begin();
+        let oid = ddl::create_table(&mut t, &table(&format!("t{round}"))).unwrap().unwrap();
+        t.insert(PG_DESCRIPTION, comment("x", oid)).unwrap();
+        if round > 0 {
+            ddl::drop_table(&mut t, "public", &format!("t{}", round - 1), false).unwrap();
+        }
+        node.commit(t).unwrap();
+        if round == 2 {
+            assert_eq!(node.catalog.flush().unwrap(), node.catalog.applied_lsn());
+        }
+        let crashed = store.crash();
+        let found = Catalog::open(Arc::new(crashed.clone())).unwrap();
+        assert_eq!(found.applied_lsn(), node.catalog.durable_lsn());
+        let replayed = TestNode::replayed(crashed, &node.log);
+        assert_eq!(replayed.catalog.digest().unwrap(), node.catalog.digest().unwrap());
+    }
+    assert!(node.catalog.durable_lsn() > Lsn::ZERO);
+}
+
+#[test]
+fn a_store_on_disk_keeps_what_was_flushed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog");
+    let mut node = TestNode::bootstrapped(RocksStore::open(&path).unwrap());
+    let mut t = node.catalog.begin();
+    ddl::create_table(&mut t, &table("kept")).unwrap();
+    let end = node.commit(t).unwrap();
+    assert_eq!(node.catalog.flush().unwrap(), end);
+    let expected = node.catalog.digest().unwrap();
+    drop(node);
+    let again = Catalog::open(Arc::new(RocksStore::open(&path).unwrap())).unwrap();
+    assert_eq!((again.applied_lsn(), again.durable_lsn()), (end, end));
+    assert_eq!(again.digest().unwrap(), expected);
+}
+
+#[test]
+fn records_are_applied_once_in_order_and_only_when_sound() {
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
+    let mut t = node.catalog.begin();
+    ddl::create_table(&mut t, &table("t")).unwrap();
+    node.commit(t).unwrap();
+    let digest = node.catalog.digest().unwrap();
+    node.apply_from(0);
+    assert_eq!(node.catalog.digest().unwrap(), digest, "applied before");
+    let next = node.catalog.applied_lsn().advance(10);
+    let garbage = node.catalog.apply(&[(next, b"garbage".as_slice())]);
+    assert!(matches!(garbage, Err(Error::Corrupt { .. })));
+    let backwards: [(Lsn, &[u8]); 2] = [(next.advance(10), &[]), (next, &[])];
+    assert!(matches!(node.catalog.apply(&backwards), Err(Error::Corrupt { .. })));
+    assert_eq!(node.catalog.digest().unwrap(), digest, "nothing of a bad call is applied");
+}
+
+#[test]
+fn one_call_or_many_give_the_same_catalog() {
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
+    for round in 0..5 {
+        let mut t = node.catalog.begin();
+        ddl::create_table(&mut t, &table(&format!("t{round}"))).unwrap();
+        node.commit(t).unwrap();
+    }
+    let standby = Catalog::open(Arc::new(MemoryStore::new())).unwrap();
+    for (end, payload) in &node.log {
+        standby.apply(&[(*end, payload.as_slice())]).unwrap();
+    }
+    let all = TestNode::replayed(MemoryStore::new(), &node.log);
+    assert_eq!(standby.digest().unwrap(), all.catalog.digest().unwrap());
+    assert_eq!(standby.digest().unwrap(), node.catalog.digest().unwrap());
+}
+
+#[test]
+fn oids_survive_a_takeover_and_are_never_given_twice() {
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
+    let mut t = node.catalog.begin();
+    let first = ddl::create_table(&mut t, &table("a")).unwrap().unwrap();
+    assert!(first >= FIRST_NORMAL_OID);
+    node.commit(t).unwrap();
+    let mut lost = node.catalog.begin();
+    let second = lost.allocate_oid();
+    assert!(second > first);
+    drop(lost);
+    let mut next = TestNode::replayed(MemoryStore::new(), &node.log);
+    next.catalog.reign(epoch(2));
+    let relation = next.catalog.snapshot().relation_named("public", "a").unwrap().unwrap();
+    assert_eq!(relation.oid, first);
+    let mut t = next.catalog.begin();
+    let oid = ddl::create_table(&mut t, &table("b")).unwrap().unwrap();
+    assert!(oid > first);
+    next.commit(t).unwrap();
+}
+
+#[test]
+fn concurrent_commits_conflict_by_row() {
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
+    let (mut one, mut two, mut three) =
+        (node.catalog.begin(), node.catalog.begin(), node.catalog.begin());
+    one.insert(PG_DESCRIPTION, comment("one", 500)).unwrap();
+    two.insert(PG_DESCRIPTION, comment("two", 500)).unwrap();
+    three.insert(PG_DESCRIPTION, comment("three", 501)).unwrap();
+    node.commit(one).unwrap();
+    let refused = node.commit(two);
+    let expected = CommitError::Conflict { relation: "pg_description".to_owned() };
+    assert_eq!(refused, Err(expected));
+    node.commit(three).unwrap();
+    let mut again = node.catalog.begin();
+    again.update(PG_DESCRIPTION, comment("two", 500)).unwrap();
+    node.commit(again).unwrap();
+}
+
+#[test]
+fn two_makers_of_one_name_conflict() {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    let (mut one, mut two) = (node.catalog.begin(), node.catalog.begin());
+    ddl::create_table(&mut one, &table("same")).unwrap();
+    ddl::create_table(&mut two, &table("same")).unwrap();
+    let (one, two) = (one.into_transaction(), two.into_transaction());
+    node.catalog.admit(&one).unwrap();
+    let refused = node.catalog.admit(&two);
+    assert_eq!(refused, Err(CommitError::Conflict { relation: "pg_class".to_owned() }));
+    node.catalog.abandon(one.xid);
+}
+
+#[test]
+fn the_fate_of_a_transaction_can_be_told() {
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
+    let status = |node: &TestNode, xid| node.catalog.xact_status(xid);
+    let mut t = node.catalog.begin();
+    assert_eq!(t.assigned_xid(), None);
+    t.insert(PG_DESCRIPTION, comment("x", 600)).unwrap();
+    let xid = t.xid();
+    assert_eq!(xid >> SEQUENCE_BITS, 1);
+    assert_eq!(status(&node, xid), XactStatus::InProgress);
+    node.commit(t).unwrap();
+    assert_eq!(status(&node, xid), XactStatus::Committed);
+    let rolled_back = node.catalog.begin().xid();
+    assert_eq!(status(&node, rolled_back), XactStatus::Aborted);
+    assert_eq!(status(&node, BOOTSTRAP_XID), XactStatus::Committed);
+    assert_eq!(status(&node, 0), XactStatus::Unknown);
+    assert_eq!(status(&node, 5 << SEQUENCE_BITS), XactStatus::Unknown, "a reign to come");
+
+    // In flight when its primary ended: a standby cannot know, the next primary does.
+    let mut t = node.catalog.begin();
+    t.insert(PG_DESCRIPTION, comment("x", 601)).unwrap();
+    let transaction = t.into_transaction();
+    node.catalog.admit(&transaction).unwrap();
+    assert_eq!(status(&node, transaction.xid), XactStatus::InProgress);
+    let standby = TestNode::replayed(MemoryStore::new(), &node.log);
+    assert_eq!(status(&standby, xid), XactStatus::Committed);
+    assert_eq!(status(&standby, transaction.xid), XactStatus::InProgress);
+    standby.catalog.reign(epoch(2));
+    assert_eq!(status(&standby, transaction.xid), XactStatus::Aborted);
+    assert_eq!(standby.catalog.begin().xid(), 2 << SEQUENCE_BITS | 1);
+    let refused = standby.catalog.admit(&transaction);
+    assert!(matches!(refused, Err(CommitError::NotPrimary { .. })));
+}
+
+#[test]
+fn a_node_that_never_reigned_admits_nothing() {
+    let primary = TestNode::bootstrapped(MemoryStore::new());
+    let standby = TestNode::replayed(MemoryStore::new(), &primary.log);
+    let mut t = standby.catalog.begin();
+    t.insert(PG_DESCRIPTION, comment("x", 700)).unwrap();
+    let refused = standby.catalog.admit(&t.into_transaction());
+    assert!(matches!(refused, Err(CommitError::NotPrimary { .. })));
+}
+
+#[test]
+fn old_ids_are_forgotten_and_said_to_be_unknown() {
+    let bound = StatusBound { kept: 10, slack: 5 };
+    let catalog = Catalog::open_with(Arc::new(MemoryStore::new()), bound).unwrap();
+    let mut node = TestNode { catalog, log: Vec::new() };
+    node.catalog.reign(epoch(1));
+    let first = Catalog::bootstrap(&cluster()).unwrap();
+    let payload = node.catalog.admit(&first).unwrap();
+    node.append(payload);
+    node.apply_from(0);
+    let mut xids = Vec::new();
+    for object in 1000..1040 {
+        let mut t = node.catalog.begin();
+        t.insert(PG_DESCRIPTION, comment("x", object)).unwrap();
+        xids.push(t.xid());
+        node.commit(t).unwrap();
+    }
+    let statuses: Vec<XactStatus> = xids.iter().map(|xid| node.catalog.xact_status(*xid)).collect();
+    let known = statuses.iter().filter(|status| **status == XactStatus::Committed).count();
+    assert!((10..=15).contains(&known), "{known} are remembered");
+    let (old, recent) = statuses.split_at(40 - known);
+    assert!(old.iter().all(|status| *status == XactStatus::Unknown), "{old:?}");
+    assert!(recent.iter().all(|status| *status == XactStatus::Committed), "{recent:?}");
+    assert_eq!(node.catalog.xact_status(BOOTSTRAP_XID), XactStatus::Unknown);
+    let replayed = TestNode::replayed(MemoryStore::new(), &node.log);
+    assert_eq!(replayed.catalog.digest().unwrap(), node.catalog.digest().unwrap());
+}
+
+#[test]
+fn bootstrap_is_refused_where_there_is_a_catalog() {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    node.catalog.reign(epoch(2));
+    let again = Catalog::bootstrap(&cluster()).unwrap();
+    assert!(matches!(node.catalog.admit(&again), Err(CommitError::Conflict { .. })));
+}
+
+#[test]
+fn a_primary_that_stepped_down_leaves_what_is_in_flight_to_the_next() {
+    let mut old = TestNode::bootstrapped(MemoryStore::new());
+    let mut t = old.catalog.begin();
+    t.insert(PG_DESCRIPTION, comment("cut", 800)).unwrap();
+    let cut = t.into_transaction();
+    old.catalog.admit(&cut).unwrap();
+    let mut next = TestNode::replayed(MemoryStore::new(), &old.log);
+    next.catalog.reign(epoch(2));
+    old.catalog.step_down();
+    assert_eq!(old.catalog.xact_status(cut.xid), XactStatus::InProgress);
+    assert!(matches!(old.catalog.admit(&cut), Err(CommitError::NotPrimary { .. })));
+    let mut t = next.catalog.begin();
+    t.insert(PG_DESCRIPTION, comment("new", 800)).unwrap();
+    let new = t.xid();
+    next.commit(t).unwrap();
+    old.log = next.log.clone();
+    old.apply_from(0);
+    assert_eq!(old.catalog.xact_status(cut.xid), XactStatus::Aborted);
+    assert_eq!(old.catalog.xact_status(new), XactStatus::Committed);
+    assert_eq!(old.catalog.digest().unwrap(), next.catalog.digest().unwrap());
+}
+
+fn store_of_segments() -> (TestNode, RegistrationOrder, Location) {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    let order = RegistrationOrder::from_column(1).unwrap();
+    let (hostname, address) = ("sdw1".to_owned(), "192.0.2.11".to_owned());
+    (node, order, Location { hostname, address, port: 40_000 })
+}
+
+#[test]
+fn a_segments_change_comes_with_its_history() {
+    let (mut node, order, at) = store_of_segments();
+    let mut t = node.catalog.begin();
+    assert!(segments::set_segment(&mut t, order, &at, &SegmentStatus::Up, 1000).unwrap());
+    assert!(!segments::set_segment(&mut t, order, &at, &SegmentStatus::Up, 2000).unwrap());
+    let mut reasons = Reasons::default();
+    reasons.insert(Reason::HeartbeatTimeout);
+    let down = SegmentStatus::Down(reasons);
+    assert!(segments::set_segment(&mut t, order, &at, &down, 3000).unwrap());
+    assert!(segments::set_segment(&mut t, order, &at, &SegmentStatus::Up, 3000).unwrap());
+    assert!(segments::set_segment(&mut t, order, &at, &down, 3000).unwrap());
+    node.commit(t).unwrap();
+    let snapshot = node.catalog.snapshot();
+    let rows = segments::segment_rows(&snapshot).unwrap();
+    assert_eq!((rows[1].order, rows[1].role, rows[1].up), (order.to_column(), 'p', false));
+    assert_eq!(rows[1].description.as_deref(), Some("heartbeat timeout"));
+    let history = segments::history(&snapshot).unwrap();
+    let texts: Vec<(i64, &str)> =
+        history.iter().map(|row| (row.time, row.description.as_deref().unwrap())).collect();
+    assert_eq!(
+        texts,
+        [
+            (1000, "segment is up"),
+            (3000, "heartbeat timeout"),
+            (3000, "segment is up"),
+            (3001, "heartbeat timeout"),
+        ]
+    );
+    let mut t = node.catalog.begin();
+    assert_eq!(segments::purge_history(&mut t, 3000).unwrap(), 1);
+    assert_eq!(segments::remove_segments(&mut t).unwrap(), 1);
+    node.commit(t).unwrap();
+    assert_eq!(segments::segment_rows(&node.catalog.snapshot()).unwrap().len(), 1);
+    assert_eq!(segments::history(&node.catalog.snapshot()).unwrap().len(), 3);
+}
+
+#[test]
+fn master_standby_and_mirroring_have_one_row_each() {
+    let (mut node, _, at) = store_of_segments();
+    let mut t = node.catalog.begin();
+    segments::set_standby(&mut t, Some(&at)).unwrap();
+    segments::set_master(&mut t, &Location { port: 6000, ..at.clone() }).unwrap();
+    let state = Mirroring {
+        state: MirroringState::NotSynchronized,
+        detail: Some("Connection error".to_owned()),
+        log_time: Some(5),
+        error: None,
+    };
+    segments::set_mirroring(&mut t, &state).unwrap();
+    node.commit(t).unwrap();
+    let snapshot = node.catalog.snapshot();
+    let orders: Vec<i32> =
+        segments::segment_rows(&snapshot).unwrap().iter().map(|row| row.order).collect();
+    assert_eq!(orders, [-1, 0]);
+    assert_eq!(segments::mirroring(&snapshot).unwrap(), Some(state));
+    let mut t = node.catalog.begin();
+    segments::set_master(&mut t, &Location { port: 6000, ..at }).unwrap();
+    assert!(t.is_empty(), "nothing changed");
+    segments::set_standby(&mut t, None).unwrap();
+    node.commit(t).unwrap();
+    assert_eq!(segments::segment_rows(&node.catalog.snapshot()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_fresh_store_is_an_empty_catalog() {
+    let store = MemoryStore::new();
+    store.flush().unwrap();
+    let catalog = Catalog::open(Arc::new(store)).unwrap();
+    assert!(!catalog.is_bootstrapped().unwrap());
+    assert_eq!(catalog.applied_lsn(), Lsn::ZERO);
+    assert_eq!(catalog.snapshot().relations().unwrap().len(), 0);
+    assert!(catalog.snapshot().relation_named("public", "x").unwrap().is_none());
+}

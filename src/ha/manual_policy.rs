@@ -1,0 +1,322 @@
+//! Decides what a person's cluster may do with its record (manual mode, section 6 of the protocol).
+//!
+//! There is no coordinator: the record lies on the disks of the primary and its standbys, and the
+//! segments are witnesses. This file only weighs answers that were already collected: whether a
+//! restarted primary may believe its own copy, whether it may go on without its standby, and
+//! whether a standby may take over at a person's word. It never asks anybody and never writes.
+//! What manual mode cannot give: a primary cut off from everybody but its readers serves old rows
+//! until it meets the new epoch.
+
+use crate::types::{ClusterState, Epoch, Lsn, Member, NodeId};
+
+use super::{Authority, ReadOutcome, SwapOutcome};
+
+/// What a segment said when it was asked to follow, promise or store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentAnswer {
+    pub accepted: bool,
+    pub followed: Epoch,
+    pub promised: Epoch,
+    /// The highest record that it has stored.
+    pub record: Option<ClusterState>,
+}
+
+/// What another master node said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MasterAnswer {
+    pub node: NodeId,
+    pub followed: Epoch,
+    pub taking_over: bool,
+    pub record: Option<ClusterState>,
+}
+
+/// Everything that could be heard within the time allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// How many segments are registered, whether or not they answered.
+    pub registered: usize,
+    pub segments: Vec<SegmentAnswer>,
+    pub masters: Vec<MasterAnswer>,
+}
+
+impl Heard {
+    /// Segments that agreed, against the registered ones.
+    fn most(&self, agreed: usize) -> bool {
+        agreed * 2 > self.registered
+    }
+
+    fn accepted(&self) -> usize {
+        self.segments.iter().filter(|answer| answer.accepted).count()
+    }
+
+    /// The newest record that anybody has.
+    fn newest(&self) -> Option<&ClusterState> {
+        let segments = self.segments.iter().filter_map(|answer| answer.record.as_ref());
+        let masters = self.masters.iter().filter_map(|answer| answer.record.as_ref());
+        segments.chain(masters).max_by_key(|record| (record.epoch, record.version))
+    }
+
+    /// The highest epoch that anybody follows.
+    fn followed(&self) -> Epoch {
+        let segments = self.segments.iter().map(|answer| answer.followed);
+        let masters = self.masters.iter().map(|answer| answer.followed);
+        segments.chain(masters).max().unwrap_or(Epoch::ZERO)
+    }
+
+    fn promised(&self) -> Epoch {
+        self.segments.iter().map(|answer| answer.promised).max().unwrap_or(Epoch::ZERO)
+    }
+
+    fn answered(&self, node: NodeId) -> bool {
+        self.masters.iter().any(|answer| answer.node == node)
+    }
+}
+
+/// What a swap changes, which is what decides whom to ask first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The recorded primary begins a new reign of its own.
+    Restart,
+    /// Another node begins a reign.
+    Takeover,
+    /// A member that is still defined leaves the in-sync set.
+    Shrink,
+    /// A member is counted, admitted, changed, or removed by a person.
+    Other,
+}
+
+impl Change {
+    #[must_use]
+    pub fn of(current: &ClusterState, proposed: &ClusterState) -> Change {
+        if proposed.epoch > current.epoch {
+            let same = proposed.primary == current.primary;
+            return if same { Change::Restart } else { Change::Takeover };
+        }
+        let leaves = |member: &&Member| {
+            !proposed.in_sync.contains(member) && proposed.member(member.node) == Some(**member)
+        };
+        if current.in_sync.iter().find(leaves).is_some() { Change::Shrink } else { Change::Other }
+    }
+}
+
+/// Whether `mine`, the local copy, may be believed by the node that reads it.
+#[must_use]
+pub fn decide_read(mine: &ClusterState, me: NodeId, heard: &Heard) -> ReadOutcome {
+    if let Some(newer) = heard.newest().filter(|record| record.epoch > mine.epoch) {
+        return ReadOutcome::Record(Box::new(newer.clone()));
+    }
+    // A standby stands only at a person's word, so its own copy is enough to look for the primary.
+    if mine.primary != me {
+        return ReadOutcome::Record(Box::new(mine.clone()));
+    }
+    match confirm(mine, me, heard) {
+        Ok(()) => ReadOutcome::Record(Box::new(mine.clone())),
+        Err(reason) => ReadOutcome::Unavailable { reason },
+    }
+}
+
+/// Nobody reigns above `mine`, as far as those who would have to know say.
+fn confirm(mine: &ClusterState, me: NodeId, heard: &Heard) -> Result<(), String> {
+    if heard.followed() > mine.epoch {
+        return Err(format!(
+            "epoch {} is followed elsewhere and its record is not known here yet; \
+             start the node that took over, or run \"hawq start master --force\"",
+            heard.followed()
+        ));
+    }
+    if let Some(candidate) = heard.masters.iter().find(|answer| answer.taking_over) {
+        return Err(format!("node {} is taking over", candidate.node));
+    }
+    let promised = heard.promised();
+    if let Some(candidate) = promised.node().filter(|node| *node != me && promised > mine.epoch)
+        && !heard.answered(candidate)
+    {
+        return Err(format!(
+            "segments have promised epoch {promised} to node {candidate}, which does not answer; \
+             start that node, or run \"hawq start master --force\""
+        ));
+    }
+    let others = || mine.members.keys().filter(|node| **node != me);
+    if others().next().is_none() && heard.registered == 0 {
+        return Ok(());
+    }
+    let in_sync = mine.in_sync.iter().filter(|member| member.node != me);
+    let standbys = others().any(|node| heard.answered(*node))
+        && in_sync.into_iter().all(|member| heard.answered(member.node));
+    // Without a standby nobody can have taken over.
+    if others().next().is_none() || standbys {
+        return Ok(());
+    }
+    if heard.registered > 0 && heard.most(heard.segments.len()) {
+        return Ok(());
+    }
+    Err(format!(
+        "neither the standby nor most segments have confirmed that no higher epoch than {} exists \
+         ({} of {} segments answered); start the standby or the segments, or run \
+         \"hawq start master --force\" if you know that no standby was activated",
+        mine.epoch,
+        heard.segments.len(),
+        heard.registered
+    ))
+}
+
+/// What a decision allows: to write the proposed record durably here, or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Write it. The sentence is for the operator's log: what is known, what may be missing.
+    Write { says: Option<String> },
+    Answer(SwapOutcome),
+}
+
+fn refuse(reason: String) -> Verdict {
+    Verdict::Answer(SwapOutcome::Failed { current: None, reason })
+}
+
+/// Restart: the primary takes over from itself.
+#[must_use]
+pub fn decide_restart(
+    authority: Authority,
+    current: &ClusterState,
+    proposed: &ClusterState,
+    heard: &Heard,
+) -> Verdict {
+    if let Some(verdict) = overtaken(proposed, heard) {
+        return verdict;
+    }
+    let forced = matches!(authority, Authority::Person { force: true, .. });
+    if forced {
+        let says = format!(
+            "opened by force at epoch {} without hearing from the others",
+            proposed.epoch
+        );
+        return Verdict::Write { says: Some(says) };
+    }
+    if heard.promised() > proposed.epoch {
+        return refuse(format!("segments have promised epoch {}", heard.promised()));
+    }
+    match confirm(current, proposed.primary, heard) {
+        Ok(()) => Verdict::Write { says: None },
+        Err(reason) => refuse(reason),
+    }
+}
+
+/// Takeover: only at a person's word. `heard` holds the segments' answers to the promise.
+#[must_use]
+pub fn decide_takeover(
+    authority: Authority,
+    current: &ClusterState,
+    proposed: &ClusterState,
+    heard: &Heard,
+) -> Verdict {
+    let Authority::Person { force, end } = authority else {
+        return refuse("in manual mode only a person can order a takeover".to_owned());
+    };
+    if let Some(verdict) = overtaken(proposed, heard) {
+        return verdict;
+    }
+    let Some(me) = current.member(proposed.primary) else {
+        return refuse(format!("node {} is not a member of the cluster", proposed.primary));
+    };
+    let newest = heard
+        .newest()
+        .filter(|record| (record.epoch, record.version) > (current.epoch, current.version))
+        .unwrap_or(current);
+    let in_sync = newest.is_in_sync(me);
+    let witnessed = heard.registered == 0 || heard.most(heard.accepted());
+    let doubt = doubts(newest, heard, end, in_sync, witnessed);
+    match (doubt, force) {
+        (None, _) => Verdict::Write { says: Some(knows(newest, heard, end)) },
+        (Some(doubt), true) => {
+            Verdict::Write { says: Some(format!("{doubt}; going on by force")) }
+        }
+        (Some(doubt), false) => refuse(format!(
+            "{doubt}; run \"hawq activate standby --force\" to accept what may be lost"
+        )),
+    }
+}
+
+/// Somebody already follows an epoch that is not below the proposed one.
+fn overtaken(proposed: &ClusterState, heard: &Heard) -> Option<Verdict> {
+    let current = heard.newest().filter(|record| {
+        record.epoch > proposed.epoch
+            || (record.epoch == proposed.epoch && record.nonce != proposed.nonce)
+    });
+    if current.is_none() && heard.followed() <= proposed.epoch {
+        return None;
+    }
+    let epoch = current.map_or(heard.followed(), |record| record.epoch);
+    Some(Verdict::Answer(SwapOutcome::Failed {
+        current: current.cloned().map(Box::new),
+        reason: format!("epoch {epoch} is already followed"),
+    }))
+}
+
+/// The sentence that keeps a takeover from happening without `--force`.
+fn doubts(
+    newest: &ClusterState,
+    heard: &Heard,
+    end: Lsn,
+    in_sync: bool,
+    witnessed: bool,
+) -> Option<String> {
+    if !in_sync {
+        let since = newest.not_synchronized_since;
+        let since = since.map_or_else(String::new, |lsn| format!(" since {lsn}"));
+        return Some(format!(
+            "this standby was out of sync{since} (record {newest}); its log ends at {end} and what \
+             the primary acknowledged after that would be lost"
+        ));
+    }
+    (!witnessed).then(|| {
+        format!(
+            "only {} of {} segments have answered, so it cannot be excluded that the primary went \
+             on without this standby, whose log ends at {end}",
+            heard.accepted(),
+            heard.registered
+        )
+    })
+}
+
+fn knows(newest: &ClusterState, heard: &Heard, end: Lsn) -> String {
+    let witnesses = if heard.registered == 0 {
+        "no segments are registered, so this goes by the standby's own knowledge".to_owned()
+    } else {
+        format!("{} of {} segments agree", heard.accepted(), heard.registered)
+    };
+    format!("this standby was in sync (record {newest}); its log ends at {end}; {witnesses}")
+}
+
+/// Shrink: most of the registered segments must have stored that the standby is out of sync.
+#[must_use]
+pub fn decide_shrink(proposed: &ClusterState, heard: &Heard, local: bool) -> Verdict {
+    if let Some(verdict) = overtaken_in_reign(proposed, heard) {
+        return verdict;
+    }
+    if local || heard.registered == 0 || heard.most(heard.accepted()) {
+        return Verdict::Write { says: None };
+    }
+    // Those that did store it stand by it, so the outcome stays open until most have.
+    Verdict::Answer(SwapOutcome::Unknown {
+        reason: format!(
+            "only {} of {} segments have stored that the standby is out of sync; commits wait: \
+             bring segments or the standby back, or run \"hawq init standby -r\"",
+            heard.accepted(),
+            heard.registered
+        ),
+    })
+}
+
+fn overtaken_in_reign(proposed: &ClusterState, heard: &Heard) -> Option<Verdict> {
+    let newer = heard.newest().filter(|record| record.epoch > proposed.epoch);
+    if newer.is_none() && heard.followed() <= proposed.epoch {
+        return None;
+    }
+    Some(Verdict::Answer(SwapOutcome::Failed {
+        current: newer.cloned().map(Box::new),
+        reason: format!("a segment follows epoch {}", heard.followed()),
+    }))
+}
+
+#[cfg(test)]
+#[path = "manual_policy_tests.rs"]
+pub(crate) mod tests;

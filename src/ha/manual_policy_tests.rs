@@ -1,0 +1,271 @@
+//! Table: what was heard -> what is decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Change, Heard, MasterAnswer, SegmentAnswer, Verdict, decide_read, decide_restart,
+    decide_shrink, decide_takeover,
+};
+use crate::ha::{Authority, ReadOutcome, SwapOutcome};
+use crate::types::{
+    ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
+    TimelineHistory,
+};
+
+pub(crate) fn node(number: u8) -> NodeId {
+    NodeId::new(number).expect("not zero")
+}
+
+pub(crate) fn member(number: u8) -> Member {
+    Member { node: node(number), incarnation: Incarnation(u64::from(number)) }
+}
+
+/// Version `version`, epoch `counter.1` unless changed, members 1..=`members`.
+pub(crate) fn record(version: u64, counter: u64, members: u8, in_sync: &[u8]) -> ClusterState {
+    let entry = |number: u8| MemberEntry {
+        incarnation: Incarnation(u64::from(number)),
+        host: "127.0.0.1".to_owned(),
+        rpc_port: 1000 + u16::from(number),
+        pg_port: 2000 + u16::from(number),
+        priority: 1,
+    };
+    ClusterState {
+        version,
+        cluster_id: ClusterId(7),
+        epoch: Epoch::new(counter, node(1)),
+        primary: node(1),
+        in_sync: in_sync.iter().map(|number| member(*number)).collect::<BTreeSet<_>>(),
+        members: (1..=members).map(|n| (node(n), entry(n))).collect::<BTreeMap<_, _>>(),
+        voters: BTreeSet::new(),
+        next_voters: None,
+        mode: Mode::Manual,
+        nonce: Nonce(u128::from(version)),
+        history: TimelineHistory::default(),
+        not_synchronized_since: None,
+    }
+}
+
+pub(crate) fn taken_over(from: &ClusterState, by: u8) -> ClusterState {
+    ClusterState {
+        version: from.version + 1,
+        epoch: from.epoch.next_for(node(by)),
+        primary: node(by),
+        in_sync: BTreeSet::from([member(by)]),
+        nonce: Nonce(99),
+        ..from.clone()
+    }
+}
+
+fn master(number: u8, followed: Epoch) -> MasterAnswer {
+    MasterAnswer { node: node(number), followed, taking_over: false, record: None }
+}
+
+pub(crate) fn segment(followed: Epoch) -> SegmentAnswer {
+    SegmentAnswer { accepted: true, followed, promised: followed, record: None }
+}
+
+fn heard(registered: usize, segments: Vec<SegmentAnswer>, masters: Vec<MasterAnswer>) -> Heard {
+    Heard { registered, segments, masters }
+}
+
+#[derive(Debug, PartialEq)]
+enum Read {
+    Mine,
+    Newer,
+    Unavailable,
+}
+
+#[test]
+fn a_restarted_primary_believes_its_copy_only_when_confirmed() {
+    let mine = record(5, 3, 2, &[1, 2]);
+    let e = mine.epoch;
+    let newer = taken_over(&mine, 2);
+    let telling = MasterAnswer { record: Some(newer.clone()), ..master(2, newer.epoch) };
+    let told = SegmentAnswer { record: Some(newer.clone()), ..segment(newer.epoch) };
+    let promised = SegmentAnswer { promised: newer.epoch, ..segment(e) };
+    let standing = MasterAnswer { taking_over: true, ..master(2, e) };
+    let cases = [
+        ("nobody answers", heard(0, vec![], vec![]), Read::Unavailable),
+        ("the standby confirms", heard(0, vec![], vec![master(2, e)]), Read::Mine),
+        ("the standby took over", heard(0, vec![], vec![telling]), Read::Newer),
+        ("a segment knows better", heard(3, vec![told], vec![]), Read::Newer),
+        ("one of three segments", heard(3, vec![segment(e)], vec![]), Read::Unavailable),
+        ("two of three segments", heard(3, vec![segment(e); 2], vec![]), Read::Mine),
+        ("two of four segments", heard(4, vec![segment(e); 2], vec![]), Read::Unavailable),
+        (
+            "a higher epoch without its record",
+            heard(1, vec![segment(newer.epoch)], vec![master(2, e)]),
+            Read::Unavailable,
+        ),
+        (
+            "a promise to a standby that is silent",
+            heard(2, vec![promised.clone(), segment(e)], vec![]),
+            Read::Unavailable,
+        ),
+        (
+            "a promise to a standby that says it failed",
+            heard(2, vec![promised, segment(e)], vec![master(2, e)]),
+            Read::Mine,
+        ),
+        ("the standby stands right now", heard(0, vec![], vec![standing]), Read::Unavailable),
+    ];
+    for (name, heard, expected) in cases {
+        let found = match decide_read(&mine, node(1), &heard) {
+            ReadOutcome::Record(found) if *found == mine => Read::Mine,
+            ReadOutcome::Record(found) if *found == newer => Read::Newer,
+            ReadOutcome::Record(other) => panic!("{name}: {other}"),
+            ReadOutcome::Unavailable { .. } => Read::Unavailable,
+        };
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_set_of_one_without_segments_asks_nobody() {
+    let mine = record(5, 3, 1, &[1]);
+    let found = decide_read(&mine, node(1), &Heard::default());
+    assert_eq!(found, ReadOutcome::Record(Box::new(mine)));
+}
+
+#[test]
+fn an_out_of_sync_standby_still_confirms() {
+    let mine = record(5, 3, 2, &[1]);
+    let found = decide_read(&mine, node(1), &heard(0, vec![], vec![master(2, mine.epoch)]));
+    assert_eq!(found, ReadOutcome::Record(Box::new(mine)));
+}
+
+#[derive(Debug, PartialEq)]
+enum Swap {
+    Write,
+    Failed,
+    Unknown,
+}
+
+fn kind(verdict: &Verdict) -> Swap {
+    match verdict {
+        Verdict::Write { .. } => Swap::Write,
+        Verdict::Answer(SwapOutcome::Failed { .. }) => Swap::Failed,
+        Verdict::Answer(SwapOutcome::Unknown { .. }) => Swap::Unknown,
+        Verdict::Answer(SwapOutcome::Done) => panic!("only the store says done"),
+    }
+}
+
+#[test]
+fn a_person_takes_over() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let proposed = taken_over(&current, 2);
+    let e = current.epoch;
+    let shrunk = ClusterState {
+        not_synchronized_since: Some(Lsn(77)),
+        ..record(6, 3, 2, &[1])
+    };
+    let knows = SegmentAnswer { record: Some(shrunk), ..segment(e) };
+    let ahead = segment(proposed.epoch.next_for(node(1)));
+    let refused = SegmentAnswer { accepted: false, ..segment(e) };
+    let calm = Authority::Person { force: false, end: Lsn(70) };
+    let force = Authority::Person { force: true, end: Lsn(70) };
+    let cases = [
+        ("by the rules", Authority::Rules, heard(0, vec![], vec![]), Swap::Failed),
+        ("no segments, in sync", calm, heard(0, vec![], vec![]), Swap::Write),
+        ("most segments agree", calm, heard(3, vec![segment(e); 2], vec![]), Swap::Write),
+        ("half agree", calm, heard(4, vec![segment(e); 2], vec![]), Swap::Failed),
+        ("half agree, forced", force, heard(4, vec![segment(e); 2], vec![]), Swap::Write),
+        ("refusals are no agreement", calm, heard(3, vec![refused; 3], vec![]), Swap::Failed),
+        (
+            "one segment knows that the standby was out of sync",
+            calm,
+            heard(3, vec![segment(e), segment(e), knows.clone()], vec![]),
+            Swap::Failed,
+        ),
+        (
+            "the same, forced",
+            force,
+            heard(3, vec![segment(e), segment(e), knows], vec![]),
+            Swap::Write,
+        ),
+        ("a higher epoch, even forced", force, heard(1, vec![ahead], vec![]), Swap::Failed),
+    ];
+    for (name, authority, heard, expected) in cases {
+        let verdict = decide_takeover(authority, &current, &proposed, &heard);
+        assert_eq!(kind(&verdict), expected, "{name}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_refusal_tells_what_would_be_lost() {
+    let current = ClusterState {
+        not_synchronized_since: Some(Lsn(0x10)),
+        ..record(6, 3, 2, &[1])
+    };
+    let proposed = taken_over(&current, 2);
+    let authority = Authority::Person { force: false, end: Lsn(0x20) };
+    let verdict = decide_takeover(authority, &current, &proposed, &Heard::default());
+    let Verdict::Answer(SwapOutcome::Failed { reason, .. }) = verdict else {
+        panic!("{verdict:?}");
+    };
+    assert!(reason.contains("out of sync since 0/10"), "{reason}");
+    assert!(reason.contains("ends at 0/20"), "{reason}");
+    assert!(reason.contains("--force"), "{reason}");
+}
+
+#[test]
+fn going_on_alone_needs_most_segments() {
+    let proposed = record(6, 3, 2, &[1]);
+    let e = proposed.epoch;
+    let ahead = segment(e.next_for(node(2)));
+    let cases = [
+        ("no segments", heard(0, vec![], vec![]), false, Swap::Write),
+        ("none answers", heard(3, vec![], vec![]), false, Swap::Unknown),
+        ("one of three", heard(3, vec![segment(e)], vec![]), false, Swap::Unknown),
+        ("two of three", heard(3, vec![segment(e); 2], vec![]), false, Swap::Write),
+        ("local needs nobody", heard(3, vec![], vec![]), true, Swap::Write),
+        ("a higher epoch, even local", heard(3, vec![ahead], vec![]), true, Swap::Failed),
+    ];
+    for (name, heard, local, expected) in cases {
+        let verdict = decide_shrink(&proposed, &heard, local);
+        assert_eq!(kind(&verdict), expected, "{name}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_restart_is_refused_until_confirmed_or_forced() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let mut proposed = taken_over(&current, 1);
+    proposed.in_sync = current.in_sync.clone();
+    let rules = Authority::Rules;
+    let force = Authority::Person { force: true, end: Lsn(1) };
+    let confirmed = heard(0, vec![], vec![master(2, current.epoch)]);
+    let overtaken = MasterAnswer {
+        record: Some(taken_over(&proposed, 2)),
+        ..master(2, proposed.epoch.next_for(node(2)))
+    };
+    let overtaken = heard(0, vec![], vec![overtaken]);
+    let cases = [
+        (rules, Heard::default(), Swap::Failed),
+        (rules, confirmed, Swap::Write),
+        (force, Heard::default(), Swap::Write),
+        (force, overtaken, Swap::Failed),
+    ];
+    for (authority, heard, expected) in cases {
+        let verdict = decide_restart(authority, &current, &proposed, &heard);
+        assert_eq!(kind(&verdict), expected, "{authority:?} {heard:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn changes_are_told_apart() {
+    let current = record(5, 3, 3, &[1, 2]);
+    let mut removed = record(6, 3, 3, &[1]);
+    removed.members.remove(&node(2));
+    let cases = [
+        (record(6, 4, 3, &[1, 2]), Change::Restart),
+        (taken_over(&current, 2), Change::Takeover),
+        (record(6, 3, 3, &[1]), Change::Shrink),
+        (record(6, 3, 3, &[1, 3]), Change::Shrink),
+        (record(6, 3, 3, &[1, 2, 3]), Change::Other),
+        (removed, Change::Other),
+    ];
+    for (proposed, expected) in cases {
+        assert_eq!(Change::of(&current, &proposed), expected, "{proposed}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The driver asks the right witnesses, writes only what the policy allows, and is idempotent.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use super::{ManualCoordinator, ManualShrink, RecordStore, Witnesses};
+use crate::ha::manual_policy::tests::{node, record, segment, taken_over};
+use crate::ha::manual_policy::{MasterAnswer, SegmentAnswer};
+use crate::ha::{Authority, Coordinator, ReadOutcome, SwapOutcome};
+use crate::types::{ClusterState, Epoch, Lsn, Member, Nonce};
+
+#[derive(Default)]
+struct Store(Mutex<Option<ClusterState>>);
+
+impl RecordStore for Store {
+    fn current(&self) -> Option<ClusterState> {
+        self.0.lock().unwrap().clone()
+    }
+
+    async fn replace(
+        &self,
+        expected: &ClusterState,
+        proposed: &ClusterState,
+    ) -> io::Result<bool> {
+        let mut current = self.0.lock().unwrap();
+        if current.as_ref() != Some(expected) {
+            return Ok(false);
+        }
+        *current = Some(proposed.clone());
+        Ok(true)
+    }
+
+    async fn passed(&self, _version: u64) {}
+}
+
+#[derive(Default)]
+struct World {
+    registered: usize,
+    answers: Vec<SegmentAnswer>,
+    masters: Vec<MasterAnswer>,
+    asked: Mutex<Vec<&'static str>>,
+}
+
+impl World {
+    fn answer(&self, question: &'static str) -> Vec<SegmentAnswer> {
+        self.asked.lock().unwrap().push(question);
+        self.answers.clone()
+    }
+}
+
+impl Witnesses for World {
+    fn registered(&self) -> usize {
+        self.registered
+    }
+
+    async fn follow(&self, _record: ClusterState) -> Vec<SegmentAnswer> {
+        self.answer("follow")
+    }
+
+    async fn promise(&self, _epoch: Epoch, _candidate: Member) -> Vec<SegmentAnswer> {
+        self.answer("promise")
+    }
+
+    async fn store(&self, _record: ClusterState) -> Vec<SegmentAnswer> {
+        self.answer("store")
+    }
+
+    async fn masters(&self, _record: ClusterState) -> Vec<MasterAnswer> {
+        self.masters.clone()
+    }
+
+    fn say(&self, _text: String) {}
+}
+
+fn coordinator(
+    number: u8,
+    current: Option<ClusterState>,
+    world: World,
+) -> (ManualCoordinator<Store, World>, Arc<Store>, Arc<World>) {
+    let (store, world) = (Arc::new(Store(Mutex::new(current))), Arc::new(world));
+    let coordinator = ManualCoordinator::new(
+        node(number),
+        ManualShrink::Witnessed,
+        Arc::clone(&store),
+        Arc::clone(&world),
+    );
+    (coordinator, store, world)
+}
+
+#[tokio::test]
+async fn a_node_without_a_record_cannot_read() {
+    let (coordinator, _, _) = coordinator(1, None, World::default());
+    let outcome = coordinator.read(Authority::Rules).await;
+    assert!(matches!(outcome, ReadOutcome::Unavailable { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_person_reads_the_local_copy_without_asking() {
+    let mine = record(5, 3, 2, &[1, 2]);
+    let (coordinator, _, world) = coordinator(2, Some(mine.clone()), World::default());
+    let authority = Authority::Person { force: false, end: Lsn(1) };
+    assert_eq!(coordinator.read(authority).await, ReadOutcome::Record(Box::new(mine)));
+    assert!(world.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_takeover_promises_then_writes_and_repeats_as_done() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let proposed = taken_over(&current, 2);
+    let world = World {
+        registered: 1,
+        answers: vec![segment(current.epoch)],
+        ..World::default()
+    };
+    let (coordinator, store, world) = coordinator(2, Some(current), world);
+    let authority = Authority::Person { force: false, end: Lsn(1) };
+    for _ in 0..2 {
+        let outcome = coordinator.compare_and_swap(authority, proposed.clone()).await;
+        assert_eq!(outcome, SwapOutcome::Done);
+    }
+    assert_eq!(store.current(), Some(proposed));
+    assert_eq!(*world.asked.lock().unwrap(), ["promise"]);
+}
+
+#[tokio::test]
+async fn a_shrink_without_most_segments_stays_unknown_and_writes_nothing() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let world = World { registered: 2, answers: vec![segment(current.epoch)], ..World::default() };
+    let (coordinator, store, world) = coordinator(1, Some(current.clone()), world);
+    let proposed = record(6, 3, 2, &[1]);
+    let outcome = coordinator.compare_and_swap(Authority::Rules, proposed).await;
+    assert!(matches!(outcome, SwapOutcome::Unknown { .. }), "{outcome:?}");
+    assert_eq!(store.current(), Some(current));
+    assert_eq!(*world.asked.lock().unwrap(), ["store"]);
+}
+
+#[tokio::test]
+async fn a_stale_version_or_epoch_fails_with_the_current_record() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let (coordinator, _, _) = coordinator(1, Some(current.clone()), World::default());
+    let mut same = record(5, 3, 2, &[1]);
+    same.nonce = Nonce(1234);
+    for stale in [same, record(7, 3, 2, &[1]), record(6, 2, 2, &[1, 2])] {
+        let outcome = coordinator.compare_and_swap(Authority::Rules, stale).await;
+        let SwapOutcome::Failed { current: found, .. } = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(found.as_deref(), Some(&current));
+    }
+}

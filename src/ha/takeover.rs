@@ -1,0 +1,251 @@
+//! One attempt to become primary: read the record, ask around, promise, swap.
+//!
+//! No pre-vote and no count of votes: the swap of the record decides, and the inquiry only keeps a
+//! node that is cut off from a healthy primary from disturbing it. The attempt ends by a reign, by
+//! a refusal, or because a higher epoch is met; `master` drives it and owns what follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, NodeId, Nonce, TimelineHistory};
+
+use super::Authority;
+
+/// Why this node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The record names it as primary, but an epoch never outlives its process.
+    Restart,
+    /// Its epoch was refused because of a promise to somebody whose swap may have failed.
+    Again { above: Epoch },
+    /// Nothing was heard from the primary for a lease.
+    Silence,
+    /// The primary handed its reign back.
+    Release,
+    /// An operator asked; `ticket` waits for the answer.
+    Person { ticket: u64, force: bool },
+    /// An operator opens the recorded primary without hearing from the others.
+    ForcedRestart { ticket: u64 },
+}
+
+impl Cause {
+    #[must_use]
+    pub fn authority(self, end: Lsn) -> Authority {
+        match self {
+            Cause::Person { force, .. } => Authority::Person { force, end },
+            Cause::ForcedRestart { .. } => Authority::Person { force: true, end },
+            Cause::Restart | Cause::Again { .. } | Cause::Silence | Cause::Release => {
+                Authority::Rules
+            }
+        }
+    }
+
+    /// The recorded primary takes over from itself and keeps its set.
+    #[must_use]
+    pub fn from_itself(self) -> bool {
+        matches!(self, Cause::Restart | Cause::Again { .. } | Cause::ForcedRestart { .. })
+    }
+
+    #[must_use]
+    pub fn ticket(self) -> Option<u64> {
+        match self {
+            Cause::Person { ticket, .. } | Cause::ForcedRestart { ticket } => Some(ticket),
+            _ => None,
+        }
+    }
+}
+
+/// What another node answered to our inquiry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquiry {
+    pub member: Member,
+    pub reigning: Option<Epoch>,
+    pub hears_primary: bool,
+    pub followed: Epoch,
+    pub promised: Epoch,
+    pub flush_lsn: Lsn,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    Reading { again_at: Instant },
+    Inquiring { record: Box<ClusterState>, until: Instant },
+    /// The promise is being made durable under this ticket.
+    Promising { ticket: u64, proposed: Box<ClusterState> },
+    /// The swap is issued and, where its answer is unknown, issued again.
+    Swapping { proposed: Box<ClusterState>, again_at: Option<Instant> },
+}
+
+/// Why the attempt ends without a reign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    NotInSync { primary: NodeId },
+    NotRecorded { primary: NodeId },
+    PrimaryAnswers { node: NodeId, epoch: Epoch },
+    PrimaryHeard { by: NodeId },
+    Doubtful,
+    NeverStands,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotInSync { primary } => write!(
+                f,
+                "this node is not in the in-sync set, so it may lack what primary {primary} \
+                 acknowledged; --force takes over all the same and loses that"
+            ),
+            Refusal::NotRecorded { primary } => {
+                write!(f, "the cluster state names node {primary} as primary, not this one")
+            }
+            Refusal::PrimaryAnswers { node, epoch } => write!(
+                f,
+                "primary {node} still answers at epoch {epoch}; stop it, or ask for a switchover \
+                 (--switchover)"
+            ),
+            Refusal::PrimaryHeard { by } => write!(f, "node {by} still hears the primary"),
+            Refusal::Doubtful => f.write_str(
+                "the log's tail is damaged and may hide acknowledged records; no other in-sync \
+                 node has confirmed where the log ends",
+            ),
+            Refusal::NeverStands => f.write_str("this node's ha_priority is 0: it never stands"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    pub number: u64,
+    pub cause: Cause,
+    pub phase: Phase,
+    pub answers: BTreeMap<NodeId, Inquiry>,
+    /// An operator wants a primary that answers to be asked for its reign.
+    pub switchover: bool,
+    /// Why the record could not be read so far.
+    pub waiting_for: Option<String>,
+}
+
+/// The candidate: who it is and how its log ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    pub me: Member,
+    pub end: Lsn,
+    pub history: &'a TimelineHistory,
+    /// The highest epoch that this node follows or has promised.
+    pub highest: Epoch,
+    pub doubtful: bool,
+}
+
+impl Attempt {
+    #[must_use]
+    pub fn new(number: u64, cause: Cause, again_at: Instant) -> Attempt {
+        let phase = Phase::Reading { again_at };
+        Attempt {
+            number,
+            cause,
+            phase,
+            answers: BTreeMap::new(),
+            switchover: false,
+            waiting_for: None,
+        }
+    }
+
+    /// Whether the record lets this node stand at all.
+    ///
+    /// # Errors
+    /// The rule that forbids it.
+    pub fn may_stand(&self, me: Member, record: &ClusterState) -> Result<(), Refusal> {
+        let primary = record.primary;
+        if self.cause.from_itself() {
+            let named = primary == me.node && record.is_in_sync(me);
+            return named.then_some(()).ok_or(Refusal::NotRecorded { primary });
+        }
+        let forced = matches!(self.cause, Cause::Person { force: true, .. });
+        if !record.is_in_sync(me) && !forced {
+            return Err(Refusal::NotInSync { primary });
+        }
+        let by_itself = matches!(self.cause, Cause::Silence | Cause::Release);
+        let never = record.members.get(&me.node).is_some_and(|entry| entry.priority == 0);
+        if by_itself && never { Err(Refusal::NeverStands) } else { Ok(()) }
+    }
+
+    /// Whether the answers so far forbid the takeover.
+    ///
+    /// # Errors
+    /// The answer that forbids it.
+    pub fn weigh(&self, candidate: &Candidate<'_>, record: &ClusterState) -> Result<(), Refusal> {
+        for answer in self.answers.values() {
+            let node = answer.member.node;
+            if let Some(epoch) = answer.reigning.filter(|epoch| *epoch >= record.epoch) {
+                return Err(Refusal::PrimaryAnswers { node, epoch });
+            }
+            // A person may know better than a node that heard the primary a moment ago.
+            let ask = matches!(self.cause, Cause::Silence);
+            if ask && answer.hears_primary {
+                return Err(Refusal::PrimaryHeard { by: node });
+            }
+        }
+        let forced = matches!(self.cause, Cause::Person { force: true, .. });
+        if candidate.doubtful && !forced && !self.confirms_end(candidate, record) {
+            return Err(Refusal::Doubtful);
+        }
+        Ok(())
+    }
+
+    /// Every committed record is in the log of every in-sync member, so one of them that ends no
+    /// later than we do proves that nothing committed is missing here.
+    fn confirms_end(&self, candidate: &Candidate<'_>, record: &ClusterState) -> bool {
+        self.answers.values().any(|answer| {
+            answer.member != candidate.me
+                && record.is_in_sync(answer.member)
+                && answer.flush_lsn <= candidate.end
+        })
+    }
+
+    /// Everyone asked has answered.
+    #[must_use]
+    pub fn complete(&self, me: Member, record: &ClusterState) -> bool {
+        record.members.keys().all(|node| *node == me.node || self.answers.contains_key(node))
+    }
+
+    /// The record that makes `candidate` primary: above every epoch met, and with those of the old
+    /// set that answered, the old primary not among them.
+    #[must_use]
+    pub fn proposal(&self, candidate: &Candidate<'_>, record: &ClusterState) -> ClusterState {
+        let above = match self.cause {
+            Cause::Again { above } => above,
+            _ => Epoch::ZERO,
+        };
+        let met = self.answers.values().map(|answer| answer.followed.max(answer.promised));
+        let highest = met.fold(record.epoch.max(candidate.highest).max(above), Epoch::max);
+        let epoch = highest.next_for(candidate.me.node);
+        let in_sync: BTreeSet<Member> = if self.cause.from_itself() {
+            record.in_sync.clone()
+        } else {
+            let answered = |member: &Member| {
+                self.answers.get(&member.node).is_some_and(|answer| answer.member == *member)
+            };
+            let others = record.in_sync.iter().copied();
+            let others = others.filter(|m| m.node != record.primary && answered(m));
+            others.chain([candidate.me]).collect()
+        };
+        let mut history = candidate.history.clone();
+        history.cut(candidate.end);
+        history.note(epoch, candidate.end);
+        ClusterState {
+            version: record.version + 1,
+            epoch,
+            primary: candidate.me.node,
+            in_sync,
+            nonce: nonce(epoch, 0),
+            history,
+            ..record.clone()
+        }
+    }
+}
+
+/// An epoch belongs to one process for ever, so epoch and a counter make a nonce without chance.
+#[must_use]
+pub fn nonce(epoch: Epoch, counter: u64) -> Nonce {
+    Nonce(u128::from(epoch.0) << 64 | u128::from(counter))
+}

@@ -1,0 +1,107 @@
+//! The thread that applies committed records to the catalog, in order, many at a time.
+//!
+//! It goes exactly as far as the node says. A committed record that cannot be applied ends the
+//! process: the same record was applied elsewhere.
+
+use std::sync::Arc;
+
+use crate::catalog::Catalog;
+use crate::runtime::Disk;
+use crate::types::Lsn;
+use crate::wal::record::{PayloadKind, decode_payload};
+use crate::wal::{Frames, Reader};
+
+use super::Event;
+use super::digest_points::DigestPoints;
+use super::fatal::Fatal;
+use super::inbox::Inbox;
+use super::log_tail::LogTail;
+use super::queue::{Drained, Queue};
+use super::waiters::Waiters;
+
+pub(super) const COMMANDS_MAX: usize = 1 << 20;
+
+/// Bytes of the log applied in one atomic batch.
+const BATCH_BYTES: usize = 1 << 20;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ApplyTo {
+    pub(super) lsn: Lsn,
+}
+
+pub(super) struct Applier<D: Disk> {
+    pub(super) catalog: Catalog,
+    pub(super) tail: Arc<LogTail>,
+    pub(super) reader: Option<Reader<D>>,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) digests: Arc<DigestPoints>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) fatal: Fatal,
+}
+
+impl<D: Disk> Applier<D> {
+    pub(super) fn run(self, queue: &Queue<ApplyTo>) {
+        let mut batch = Vec::new();
+        loop {
+            let state = queue.drain(None, &mut batch);
+            let target = batch.drain(..).map(|apply: ApplyTo| apply.lsn).max();
+            if let Some(target) = target
+                && let Err(reason) = self.apply_to(target)
+            {
+                self.fatal.end(&reason);
+                return;
+            }
+            if state == Drained::Closed {
+                return;
+            }
+        }
+    }
+
+    fn apply_to(&self, target: Lsn) -> Result<(), String> {
+        loop {
+            let from = self.catalog.applied_lsn();
+            if from >= target {
+                break;
+            }
+            // A digest is taken at the first end of a record that is not before where it was asked.
+            let max_bytes = if self.digests.awaited() { 1 } else { BATCH_BYTES };
+            let bytes = self.read(from, target, max_bytes)?;
+            self.apply(from, &bytes)?;
+            let applied = self.catalog.applied_lsn();
+            if applied <= from {
+                return Err(format!("cannot apply the log from {from} to {target}"));
+            }
+            self.waiters.applied(applied);
+            self.digests.reached(applied, &self.catalog);
+        }
+        self.inbox.report(Event::Applied { lsn: self.catalog.applied_lsn() });
+        Ok(())
+    }
+
+    fn read(&self, from: Lsn, upto: Lsn, max_bytes: usize) -> Result<Vec<u8>, String> {
+        if let Some(records) = self.tail.read(from, upto, max_bytes) {
+            return Ok(records.concat());
+        }
+        let Some(reader) = &self.reader else {
+            return Err(format!("there is no log to apply from {from} to {upto}"));
+        };
+        let read = reader.read(from, upto, max_bytes);
+        read.map_err(|error| format!("read the log at {from}: {}", super::fatal::chain(&error)))
+    }
+
+    fn apply(&self, from: Lsn, bytes: &[u8]) -> Result<(), String> {
+        let mut frames = Frames::new(bytes, from);
+        let mut batch = Vec::new();
+        for frame in frames.by_ref() {
+            let end = frame.lsn.advance(frame.bytes.len() as u64);
+            let decoded = decode_payload(frame.payload);
+            let (kind, body) = decoded.map_err(|flaw| format!("record at {}: {flaw}", frame.lsn))?;
+            match kind {
+                PayloadKind::EpochStart => batch.push((end, [].as_slice())),
+                PayloadKind::Transaction => batch.push((end, body)),
+            }
+        }
+        let applied = self.catalog.apply(&batch);
+        applied.map_err(|error| format!("apply the log from {from}: {}", super::fatal::chain(&error)))
+    }
+}

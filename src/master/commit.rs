@@ -1,0 +1,99 @@
+//! The way of a transaction: fence, conflict check, log, commit, apply, answer.
+//!
+//! Sessions call it from many tasks at once; what they propose is gathered by the node's loop and
+//! flushed together. It never decides what is committed.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::{Catalog, Commit, CommitError, Committed, Transaction};
+use crate::runtime::Clock;
+use crate::types::NodeId;
+
+use super::ControlFile;
+use super::door::{Door, Shut};
+use super::inbox::Inbox;
+use super::waiters::Waiters;
+
+pub(super) struct Pipeline {
+    pub(super) catalog: Catalog,
+    pub(super) door: Arc<Door>,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) control: ControlFile,
+    pub(super) clock: Arc<dyn Clock>,
+    /// `ha_commit_timeout`.
+    pub(super) commit_timeout: Duration,
+    /// How long a read waits for a lease.
+    pub(super) read_timeout: Duration,
+    /// `hawq_hot_standby`: a standby serves reads of what it has applied.
+    pub(super) hot_standby: bool,
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CommitError>> + Send + 'a>>;
+
+impl Commit for Pipeline {
+    fn commit(&self, transaction: Transaction) -> Answer<'_, Committed> {
+        Box::pin(self.carry_out(transaction))
+    }
+
+    fn read_permit(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            let readable = self.door.readable(|| self.clock.now(), self.read_timeout).await;
+            match readable {
+                Err(Shut::NotPrimary { .. }) if self.hot_standby => Ok(()),
+                Err(shut) => Err(self.refusal(shut)),
+                Ok(()) => Ok(()),
+            }
+        })
+    }
+}
+
+impl Pipeline {
+    async fn carry_out(&self, transaction: Transaction) -> Result<Committed, CommitError> {
+        let xid = transaction.xid;
+        let fence = self.door.fence().map_err(|shut| self.refusal(shut))?;
+        let payload = self.catalog.admit(&transaction)?;
+        // No await from here to the proposal: what was admitted is proposed or abandoned.
+        let Some((ticket, outcome)) = self.waiters.enter(xid) else {
+            self.catalog.abandon(xid);
+            return Err(overloaded());
+        };
+        if !self.inbox.propose(fence.epoch(), ticket, payload) {
+            self.waiters.rejected(ticket, overloaded());
+            self.catalog.abandon(xid);
+            return Err(overloaded());
+        }
+        match tokio::time::timeout(self.commit_timeout, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(CommitError::Terminated),
+            Err(_) => Err(CommitError::Unknown {
+                xid,
+                reason: format!(
+                    "no standby or coordinator has confirmed it within {} s",
+                    self.commit_timeout.as_secs()
+                ),
+            }),
+        }
+    }
+
+    fn refusal(&self, shut: Shut) -> CommitError {
+        match shut {
+            Shut::NotPrimary { primary } => {
+                CommitError::NotPrimary { primary: primary.and_then(|node| self.address(node)) }
+            }
+            Shut::NotNow { reason } => CommitError::NotNow { reason },
+        }
+    }
+
+    fn address(&self, node: NodeId) -> Option<String> {
+        let record = self.control.content().record?;
+        let entry = record.members.get(&node)?;
+        Some(format!("{}:{}", entry.host, entry.pg_port))
+    }
+}
+
+fn overloaded() -> CommitError {
+    CommitError::NotNow { reason: "too many transactions are under way".to_owned() }
+}

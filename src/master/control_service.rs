@@ -1,0 +1,162 @@
+//! The Control service: what the `hawq` command asks of a node, whatever its role.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::catalog::{ReadView, digest_of};
+use crate::proto::convert::entry_from_wire;
+use crate::proto::v1;
+use crate::proto::v1::control_server::Control;
+use crate::types::{Lsn, NodeId};
+
+use super::parts::{Parts, StopMode};
+use super::{Answer, Request as NodeRequest, status};
+
+/// An operator waits this long for the node; a takeover asks witnesses and flushes on the way.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// How long a digest's position may take to be reached.
+const DIGEST_MAX: Duration = Duration::from_secs(10);
+
+/// Lines of progress that may wait for a slow reader.
+const PROGRESS_MAX: usize = 64;
+
+pub(super) struct ControlService {
+    pub(super) parts: Arc<Parts>,
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Control for ControlService {
+    type ActivateStream = ReceiverStream<Result<v1::Progress, Status>>;
+
+    async fn status(&self, _: Request<v1::StatusRequest>) -> Reply<v1::StatusReply> {
+        Ok(Response::new(status::reply(&self.parts).await))
+    }
+
+    async fn activate(&self, request: Request<v1::ActivateRequest>) -> Reply<Self::ActivateStream> {
+        let v1::ActivateRequest { force, switchover } = request.into_inner();
+        let (lines, stream) = mpsc::channel(PROGRESS_MAX);
+        let parts = Arc::clone(&self.parts);
+        // Ends with the answer, which is bounded; a reader that has gone does not stop a takeover.
+        tokio::spawn(async move { activate(&parts, force, switchover, lines).await });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn admit(&self, request: Request<v1::AdmitRequest>) -> Reply<v1::Outcome> {
+        let entry = request.into_inner().entry;
+        let entry = entry.ok_or_else(|| Status::invalid_argument("entry is missing"))?;
+        let (node, entry) =
+            entry_from_wire(entry).map_err(|bad| Status::invalid_argument(bad.to_string()))?;
+        self.ask(NodeRequest::Admit { node, entry }).await
+    }
+
+    async fn remove(&self, request: Request<v1::RemoveRequest>) -> Reply<v1::Outcome> {
+        let node = node_id(request.into_inner().node)?;
+        self.ask(NodeRequest::Remove { node }).await
+    }
+
+    async fn stop(&self, request: Request<v1::StopRequest>) -> Reply<v1::Outcome> {
+        let mode = match request.into_inner().mode() {
+            v1::StopMode::Smart => StopMode::Smart,
+            v1::StopMode::Fast => StopMode::Fast,
+            v1::StopMode::Immediate => StopMode::Immediate,
+            v1::StopMode::Unspecified => return Err(Status::invalid_argument("mode is missing")),
+        };
+        self.parts.request_stop(mode);
+        Ok(Response::new(v1::Outcome { ok: true, text: "stopping".to_owned() }))
+    }
+
+    async fn force_open(&self, _: Request<v1::ForceOpenRequest>) -> Reply<v1::Outcome> {
+        self.ask(NodeRequest::ForceOpen).await
+    }
+
+    async fn release(&self, request: Request<v1::ReleaseRequest>) -> Reply<v1::Outcome> {
+        let to = match request.into_inner().to {
+            0 => None,
+            number => Some(node_id(number)?),
+        };
+        self.ask(NodeRequest::Release { to }).await
+    }
+
+    async fn reseed(&self, request: Request<v1::ReseedRequest>) -> Reply<v1::Outcome> {
+        let v1::ReseedRequest { epoch, reason } = request.into_inner();
+        if epoch != self.parts.view().epoch.0 {
+            return Err(Status::failed_precondition("the epoch is not the one followed here"));
+        }
+        self.ask(NodeRequest::Reseed { reason }).await
+    }
+
+    async fn digest(&self, request: Request<v1::DigestRequest>) -> Reply<v1::DigestReply> {
+        let at = Lsn(request.into_inner().at_lsn);
+        let Ok(snapshot) = self.parts.digests.ask(at, &self.parts.catalog) else {
+            return Ok(Response::new(v1::DigestReply::default()));
+        };
+        let Ok(Ok(snapshot)) = tokio::time::timeout(DIGEST_MAX, snapshot).await else {
+            return Ok(Response::new(v1::DigestReply::default()));
+        };
+        let lsn = snapshot.lsn().0;
+        let digest = tokio::task::spawn_blocking(move || digest_of(&snapshot)).await;
+        let digest = digest.map_err(|error| Status::internal(error.to_string()))?;
+        let digest = digest.map_err(|error| Status::data_loss(error.to_string()))?;
+        Ok(Response::new(v1::DigestReply { reached: true, lsn, digest: digest.to_string() }))
+    }
+}
+
+impl ControlService {
+    async fn ask(&self, request: NodeRequest) -> Reply<v1::Outcome> {
+        let (ok, text) = match self.parts.answers.ask(request, ANSWER_MAX).await {
+            Answer::Done { text } => (true, text),
+            Answer::Refused { reason } => (false, reason),
+        };
+        Ok(Response::new(v1::Outcome { ok, text }))
+    }
+}
+
+fn node_id(number: u32) -> Result<NodeId, Status> {
+    let node = u8::try_from(number).ok().and_then(NodeId::new);
+    node.ok_or_else(|| Status::invalid_argument(format!("node: {number} is not 1 to 255")))
+}
+
+type Lines = mpsc::Sender<Result<v1::Progress, Status>>;
+
+/// Passes on what the takeover says on its way; the last line has the outcome.
+async fn activate(parts: &Parts, force: bool, switchover: bool, lines: Lines) {
+    let mut says = parts.says.subscribe();
+    let request = NodeRequest::Activate { force, switchover };
+    let answer = parts.answers.ask(request, ANSWER_MAX);
+    tokio::pin!(answer);
+    let answer = loop {
+        tokio::select! {
+            biased;
+            said = says.recv() => match said {
+                Ok(text) => send(&lines, progress(text, "WARNING")).await,
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => break (&mut answer).await,
+            },
+            answer = &mut answer => break answer,
+        }
+    };
+    while let Ok(text) = says.try_recv() {
+        send(&lines, progress(text, "WARNING")).await;
+    }
+    let (ok, text, level) = match answer {
+        Answer::Done { text } => (true, text, "INFO"),
+        Answer::Refused { reason } => (false, reason, "ERROR"),
+    };
+    send(&lines, v1::Progress { finished: true, ok, ..progress(text, level) }).await;
+}
+
+fn progress(text: String, level: &str) -> v1::Progress {
+    v1::Progress { text, level: level.to_owned(), finished: false, ok: false }
+}
+
+async fn send(lines: &Lines, line: v1::Progress) {
+    // Nobody may be reading any more.
+    let _ = lines.send(Ok(line)).await;
+}

@@ -1,0 +1,46 @@
+//! The end of the process, for when going on could lose or fork data (a failed flush, a committed
+//! record that cannot be applied, a broken invariant). A standby is better than a liar.
+
+use std::sync::Arc;
+
+/// Exit status of a process that ended itself so.
+pub const FATAL_STATUS: i32 = 3;
+
+/// Ends the process with a sentence; a test passes a function of its own.
+#[derive(Clone)]
+pub(super) struct Fatal {
+    end: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Fatal {
+    pub(super) fn new(end: impl Fn(&str) + Send + Sync + 'static) -> Fatal {
+        Fatal { end: Arc::new(end) }
+    }
+
+    pub(super) fn process() -> Fatal {
+        Fatal::new(|reason| {
+            tracing::error!("PANIC: {reason}");
+            std::process::exit(FATAL_STATUS);
+        })
+    }
+
+    pub(super) fn end(&self, reason: &str) {
+        (self.end)(reason);
+    }
+
+    /// With the whole chain of causes.
+    pub(super) fn error(&self, doing: &str, error: &dyn std::error::Error) {
+        self.end(&format!("{doing}: {}", chain(error)));
+    }
+}
+
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

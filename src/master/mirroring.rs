@@ -1,0 +1,136 @@
+//! What HAWQ's tables say of masters and standbys, worked out from the node's state. Pure: when and
+//! how it is written is `upkeep`'s.
+
+use std::time::Duration;
+
+use crate::types::{ClusterState, Instant, NodeId};
+
+use super::node::{NodeView, StandbyView};
+use super::segment_table::{MasterRow, Mirroring};
+
+/// A standby not heard for so long is not connected, whatever it was doing.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+pub(super) const SYNCHRONIZED: &str = "Synchronized";
+pub(super) const SYNCHRONIZING: &str = "Synchronizing";
+pub(super) const NOT_SYNCHRONIZED: &str = "Not Synchronized";
+pub(super) const NOT_CONFIGURED: &str = "Not Configured";
+
+/// The rows for the primary (0) and its standbys (-1 and down, by node number).
+pub(super) fn master_rows(record: &ClusterState) -> Vec<MasterRow> {
+    let mut rows = Vec::new();
+    let mut standby = 0;
+    for (node, entry) in &record.members {
+        let primary = *node == record.primary;
+        if !primary {
+            standby -= 1;
+        }
+        rows.push(MasterRow {
+            order: if primary { 0 } else { standby },
+            role: if primary { b'm' } else { b's' },
+            port: entry.pg_port,
+            hostname: entry.host.clone(),
+            address: entry.host.clone(),
+        });
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse(row.order));
+    rows
+}
+
+/// The state of mirroring as an open primary sees it. The best of several standbys counts.
+pub(super) fn mirroring(view: &NodeView, now: Instant) -> Mirroring {
+    let state = |summary, detail: Option<&str>, error| Mirroring {
+        summary,
+        detail: detail.map(str::to_owned),
+        error,
+    };
+    let Some(record) = &view.record else { return state(NOT_CONFIGURED, None, None) };
+    let others: Vec<NodeId> =
+        record.members.keys().copied().filter(|node| *node != view.me.node).collect();
+    if others.is_empty() {
+        return state(NOT_CONFIGURED, None, None);
+    }
+    if record.in_sync.iter().any(|member| member.node != view.me.node) {
+        return state(SYNCHRONIZED, None, None);
+    }
+    let connected = |standby: &&StandbyView| {
+        standby.state != "startup" && now.since(standby.last_heard) < SILENCE_MAX
+    };
+    if view.standbys.iter().any(|standby| connected(&standby)) {
+        return state(SYNCHRONIZING, None, None);
+    }
+    let silent: Vec<String> = others
+        .iter()
+        .filter_map(|node| record.members.get(node))
+        .map(|entry| format!("{}:{}", entry.host, entry.rpc_port))
+        .collect();
+    let since = record.not_synchronized_since;
+    let since = since.map_or_else(String::new, |lsn| format!(", not synchronized since {lsn}"));
+    let error = format!("no answer from standby master {}{since}", silent.join(", "));
+    state(NOT_SYNCHRONIZED, Some("Connection error"), Some(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ha::manual_policy::tests::{member, node, record};
+    use crate::types::{Epoch, Lsn};
+
+    fn view(members: u8, in_sync: &[u8], standby: Option<(&'static str, u64)>) -> NodeView {
+        let standbys = standby.map(|(state, heard)| StandbyView {
+            member: member(2),
+            state,
+            in_sync: in_sync.contains(&2),
+            sent: Lsn(0),
+            flush: Lsn(0),
+            apply: Lsn(0),
+            last_heard: Instant(heard * 1_000_000_000),
+        });
+        NodeView {
+            me: member(1),
+            role: "primary",
+            open: true,
+            closed_reason: String::new(),
+            epoch: Epoch::new(3, node(1)),
+            promised: Epoch::ZERO,
+            write_lsn: Lsn(0),
+            flush_lsn: Lsn(0),
+            commit_lsn: Lsn(0),
+            apply_lsn: Lsn(0),
+            first_lsn: Lsn(0),
+            record: Some(record(5, 3, members, in_sync)),
+            standbys: standbys.into_iter().collect(),
+            primary_heard: None,
+            readable_until: None,
+            seeding: None,
+        }
+    }
+
+    #[test]
+    fn the_state_of_mirroring_row_by_row() {
+        let now = Instant(100_000_000_000);
+        let cases = [
+            (view(1, &[1], None), NOT_CONFIGURED, None),
+            (view(2, &[1, 2], Some(("streaming", 99))), SYNCHRONIZED, None),
+            (view(2, &[1], Some(("catchup", 99))), SYNCHRONIZING, None),
+            (view(2, &[1], Some(("backup", 99))), SYNCHRONIZING, None),
+            (view(2, &[1], Some(("startup", 99))), NOT_SYNCHRONIZED, Some("Connection error")),
+            (view(2, &[1], Some(("catchup", 90))), NOT_SYNCHRONIZED, Some("Connection error")),
+            (view(2, &[1], None), NOT_SYNCHRONIZED, Some("Connection error")),
+        ];
+        for (view, summary, detail) in cases {
+            let state = mirroring(&view, now);
+            assert_eq!((state.summary, state.detail.as_deref()), (summary, detail));
+            assert_eq!(state.error.is_some(), detail.is_some());
+        }
+    }
+
+    #[test]
+    fn the_primary_is_row_zero_whatever_its_number() {
+        let mut state = record(5, 3, 3, &[1, 2]);
+        state.primary = node(2);
+        let rows = master_rows(&state);
+        let shown: Vec<_> = rows.iter().map(|row| (row.order, row.role, row.port)).collect();
+        assert_eq!(shown, [(0, b'm', 2002), (-1, b's', 2001), (-2, b's', 2003)]);
+    }
+}

@@ -1,0 +1,335 @@
+//! Standing for the reign: join, read the record, ask around, promise, swap.
+
+use crate::ha::{Attempt, Candidate, Cause, Inquiry, Phase, ReadOutcome, Refusal};
+use crate::types::{ClusterState, Epoch, Instant, Member, Message};
+
+use super::super::event::{Answer, Effect, Level};
+use super::{Node, Role};
+
+impl Node {
+    /// Becomes nobody in particular: looks at the record and for a primary, again and again.
+    pub(crate) fn join(&mut self, now: Instant, closed: &str, effects: &mut Vec<Effect>) {
+        self.leave_role(closed, effects);
+        self.role = Role::Joining { closed: closed.to_owned(), again_at: now };
+        self.join_again(now, effects);
+    }
+
+    pub(crate) fn join_again(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let interval = self.settings.hello_interval();
+        if let Role::Joining { again_at, .. } = &mut self.role {
+            *again_at = now.after(interval);
+        }
+        let held = self.yielded_until.is_some_and(|until| now < until);
+        if self.recorded_primary() && !held {
+            self.stand(now, Cause::Restart, effects);
+            return;
+        }
+        let message = self.hello();
+        for to in self.others() {
+            effects.push(Effect::Send { to, message: message.clone() });
+        }
+        if self.control.record.is_none() || self.automatic() {
+            let (attempt, authority) = (0, crate::ha::Authority::Rules);
+            effects.push(Effect::ReadRecord { attempt, authority });
+        }
+    }
+
+    fn recorded_primary(&self) -> bool {
+        let record = self.control.record.as_ref();
+        record.is_some_and(|r| r.primary == self.me.node && r.is_in_sync(self.me))
+    }
+
+    /// Ends what this node was before it becomes something else.
+    pub(crate) fn leave_role(&mut self, reason: &str, effects: &mut Vec<Effect>) {
+        if self.open {
+            self.open = false;
+            effects.push(Effect::Close { reason: reason.to_owned() });
+        }
+        if let Role::Primary(reign) = &mut self.role {
+            for (ticket, _) in reign.take_requests() {
+                let answer = Answer::Refused { reason: reason.to_owned() };
+                effects.push(Effect::Answer { ticket, answer });
+            }
+        }
+        if let Role::TakingOver(attempt) = &self.role {
+            if let Some(ticket) = attempt.cause.ticket() {
+                let answer = Answer::Refused { reason: reason.to_owned() };
+                effects.push(Effect::Answer { ticket, answer });
+            }
+        }
+    }
+
+    pub(crate) fn stand(&mut self, now: Instant, cause: Cause, effects: &mut Vec<Effect>) {
+        if !matches!(cause, Cause::Again { .. }) {
+            self.leave_role("this node stands for the reign", effects);
+        }
+        self.attempts += 1;
+        let again_at = now.after(self.settings.coordinator_timeout);
+        self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
+        let authority = cause.authority(self.log.end);
+        if !matches!(cause, Cause::Restart) {
+            Self::report(Level::Info, format!("standing for the reign: {cause:?}"), effects);
+        }
+        effects.push(Effect::ReadRecord { attempt: self.attempts, authority });
+    }
+
+    pub(crate) fn attempt_deadline(attempt: &Attempt) -> Option<Instant> {
+        match &attempt.phase {
+            Phase::Reading { again_at } => Some(*again_at),
+            Phase::Inquiring { until, .. } => Some(*until),
+            Phase::Promising { .. } => None,
+            Phase::Swapping { again_at, .. } => *again_at,
+        }
+    }
+
+    pub(crate) fn attempt_tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Role::TakingOver(attempt) = &self.role else { return };
+        let cause = attempt.cause;
+        match &attempt.phase {
+            Phase::Reading { again_at } if now >= *again_at => {
+                if matches!(cause, Cause::Silence | Cause::Release) {
+                    // Without the coordinator nobody takes over (rule 15); the primary may be back.
+                    self.back_off(now, "the coordinator does not answer", effects);
+                } else {
+                    self.stand_again(now, cause, effects);
+                }
+            }
+            Phase::Inquiring { until, .. } if now >= *until => self.promise_to_stand(now, effects),
+            Phase::Swapping { proposed, again_at: Some(at) } if now >= *at => {
+                let proposed = proposed.clone();
+                let authority = cause.authority(self.log.end);
+                self.set_swap_retry(None);
+                effects.push(Effect::Swap { authority, proposed });
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads once more in the same attempt's name; sessions and tickets keep waiting.
+    fn stand_again(&mut self, now: Instant, cause: Cause, effects: &mut Vec<Effect>) {
+        self.attempts += 1;
+        let again_at = now.after(self.settings.coordinator_timeout);
+        self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
+        let message = self.hello();
+        for to in self.others() {
+            effects.push(Effect::Send { to, message: message.clone() });
+        }
+        let authority = cause.authority(self.log.end);
+        effects.push(Effect::ReadRecord { attempt: self.attempts, authority });
+    }
+
+    pub(crate) fn record_read(
+        &mut self,
+        now: Instant,
+        number: u64,
+        outcome: ReadOutcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        let record = match outcome {
+            ReadOutcome::Record(record) => *record,
+            ReadOutcome::Unavailable { reason } => {
+                self.record_unavailable(now, number, &reason, effects);
+                return;
+            }
+        };
+        let current = matches!(&self.role, Role::TakingOver(a)
+            if a.number == number && matches!(a.phase, Phase::Reading { .. }));
+        self.adopt(record.clone(), effects);
+        if current {
+            self.judge_record(now, record, effects);
+        } else if matches!(self.role, Role::Joining { .. }) && self.recorded_primary() {
+            self.join_again(now, effects);
+        } else {
+            self.dethroned_by(now, &record, effects);
+        }
+    }
+
+    fn record_unavailable(
+        &mut self,
+        now: Instant,
+        number: u64,
+        reason: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let retry = self.settings.coordinator_timeout;
+        let Role::TakingOver(attempt) = &mut self.role else { return };
+        if attempt.number != number {
+            return;
+        }
+        if attempt.cause.ticket().is_some() {
+            self.give_up(now, reason, effects);
+        } else if let Phase::Reading { again_at } = &mut attempt.phase {
+            // Stays closed and asks again; who looks at the state is told why.
+            *again_at = now.after(retry);
+            attempt.waiting_for = Some(reason.to_owned());
+        }
+    }
+
+    fn judge_record(&mut self, now: Instant, record: ClusterState, effects: &mut Vec<Effect>) {
+        let until = now.after(self.settings.inquiry_timeout());
+        let Role::TakingOver(attempt) = &mut self.role else { return };
+        if let Err(refusal) = attempt.may_stand(self.me, &record) {
+            self.attempt_refused(now, &refusal, effects);
+            return;
+        }
+        attempt.phase = Phase::Inquiring { record: Box::new(record.clone()), until };
+        let message = Message::Inquiry { attempt: attempt.number };
+        for to in self.others() {
+            effects.push(Effect::Send { to, message: message.clone() });
+        }
+        self.weigh_answers(now, effects);
+    }
+
+    pub(crate) fn inquiry_answered(
+        &mut self,
+        now: Instant,
+        from: Member,
+        answer: Message,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Message::InquiryAnswer {
+            attempt: number,
+            reigning,
+            hears_primary,
+            followed,
+            promised,
+            flush_lsn,
+            record,
+        } = answer
+        else {
+            return;
+        };
+        let Role::TakingOver(attempt) = &mut self.role else { return };
+        if attempt.number != number || !matches!(attempt.phase, Phase::Inquiring { .. }) {
+            return;
+        }
+        let member = from;
+        let inquiry = Inquiry { member, reigning, hears_primary, followed, promised, flush_lsn };
+        attempt.answers.insert(from.node, inquiry);
+        if record.is_some_and(|record| self.adopt(record, effects)) {
+            // A record newer than the one that was read: in manual mode nobody else could tell.
+            if let Some(cause) = self.attempt_cause() {
+                self.stand_again(now, cause, effects);
+            }
+            return;
+        }
+        self.weigh_answers(now, effects);
+    }
+
+    fn attempt_cause(&self) -> Option<Cause> {
+        match &self.role {
+            Role::TakingOver(attempt) => Some(attempt.cause),
+            _ => None,
+        }
+    }
+
+    fn weigh_answers(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Role::TakingOver(attempt) = &self.role else { return };
+        let Phase::Inquiring { record, .. } = &attempt.phase else { return };
+        let verdict = attempt.weigh(&self.candidate(), record);
+        let complete = attempt.complete(self.me, record);
+        match verdict {
+            // More answers may yet confirm a damaged tail.
+            Err(Refusal::Doubtful) if !complete => {}
+            Err(refusal) => self.attempt_refused(now, &refusal, effects),
+            Ok(()) if complete => self.promise_to_stand(now, effects),
+            Ok(()) => {}
+        }
+    }
+
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            me: self.me,
+            end: self.log.end,
+            history: &self.log.history,
+            highest: self.highest_epoch(),
+            doubtful: self.log.doubtful,
+        }
+    }
+
+    fn promise_to_stand(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Role::TakingOver(attempt) = &self.role else { return };
+        let Phase::Inquiring { record, .. } = &attempt.phase else { return };
+        let candidate = self.candidate();
+        if let Err(refusal) = attempt.weigh(&candidate, record) {
+            self.attempt_refused(now, &refusal, effects);
+            return;
+        }
+        let proposed = attempt.proposal(&candidate, record);
+        self.control.promised = proposed.epoch;
+        let ticket = self.persist(effects);
+        if let Role::TakingOver(attempt) = &mut self.role {
+            attempt.phase = Phase::Promising { ticket, proposed: Box::new(proposed) };
+        }
+    }
+
+    pub(crate) fn promise_persisted(&mut self, effects: &mut Vec<Effect>) {
+        let done = self.persist_done;
+        let end = self.log.end;
+        let Role::TakingOver(attempt) = &mut self.role else { return };
+        let Phase::Promising { ticket, proposed } = &attempt.phase else { return };
+        if done >= *ticket {
+            let proposed = proposed.clone();
+            let authority = attempt.cause.authority(end);
+            attempt.phase = Phase::Swapping { proposed: proposed.clone(), again_at: None };
+            effects.push(Effect::Swap { authority, proposed });
+        }
+    }
+
+    pub(crate) fn set_swap_retry(&mut self, at: Option<Instant>) {
+        if let Role::TakingOver(attempt) = &mut self.role {
+            if let Phase::Swapping { again_at, .. } = &mut attempt.phase {
+                *again_at = at;
+            }
+        }
+    }
+
+    fn attempt_refused(&mut self, now: Instant, refusal: &Refusal, effects: &mut Vec<Effect>) {
+        let Role::TakingOver(attempt) = &self.role else { return };
+        let switchover = attempt.switchover;
+        if let (Refusal::PrimaryAnswers { node, .. }, Cause::Person { ticket, .. }, true) =
+            (refusal, attempt.cause, switchover)
+        {
+            let until = now.after(self.settings.release_timeout() * 2);
+            self.awaiting_release = Some((ticket, until));
+            effects.push(Effect::AskRelease { of: *node });
+            self.role = Role::Joining { closed: "switchover".to_owned(), again_at: now };
+            self.join_again(now, effects);
+            return;
+        }
+        self.give_up(now, &refusal.to_string(), effects);
+    }
+
+    /// The attempt is over: a person is told, the node looks for a primary again.
+    pub(crate) fn give_up(&mut self, now: Instant, reason: &str, effects: &mut Vec<Effect>) {
+        let Role::TakingOver(attempt) = &self.role else { return };
+        let cause = attempt.cause;
+        if let Some(ticket) = cause.ticket() {
+            let answer = Answer::Refused { reason: reason.to_owned() };
+            effects.push(Effect::Answer { ticket, answer });
+        }
+        if !matches!(cause, Cause::Restart) {
+            Self::report(Level::Warn, format!("does not take over: {reason}"), effects);
+        }
+        if self.control.promised > self.control.followed {
+            // The swap has definitely failed or was never issued: the promise is void (rule 6).
+            self.control.promised = Epoch::ZERO;
+            self.persist(effects);
+        }
+        self.back_off(now, reason, effects);
+    }
+
+    fn back_off(&mut self, now: Instant, reason: &str, effects: &mut Vec<Effect>) {
+        if self.open {
+            self.open = false;
+            effects.push(Effect::Close { reason: reason.to_owned() });
+        }
+        self.promise.renew(now, self.settings.lease / 2);
+        let again_at = now.after(self.settings.hello_interval());
+        self.role = Role::Joining { closed: reason.to_owned(), again_at };
+        let message = self.hello();
+        for to in self.others() {
+            effects.push(Effect::Send { to, message: message.clone() });
+        }
+    }
+}

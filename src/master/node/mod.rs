@@ -1,0 +1,276 @@
+//! A master node as a pure state machine: events in, effects out, `now` passed in.
+//!
+//! It puts the deciders of `ha` and `replication` together: who reigns, what is committed, what a
+//! standby may do. It reads no clock, file or socket; the daemon's loop and the simulation drive
+//! the same code. The rule numbers in comments are those of the protocol (docs/protocol.md).
+//!
+//! ```text
+//!            record names me                      swap done, epoch-start committed
+//!  Joining ───────────────────► TakingOver ───────────────────────────────────► Primary
+//!     ▲ │ primary heard            ▲   │ refused                                    │
+//!     │ └──────────► Following ────┘   └──► Joining                                 │
+//!     │   CatchingUp / InSync by the record                                         │
+//!     └──────────────────── SteppingDown ◄── higher epoch, release, hung disk ◄─────┘
+//! ```
+
+mod attempt;
+mod follow;
+mod log;
+mod peers;
+mod reign;
+mod requests;
+mod settings;
+mod swap;
+mod view;
+
+pub use settings::NodeSettings;
+pub use view::{NodeView, StandbyView};
+
+use crate::ha::{Attempt, Promise};
+use crate::types::{
+    ClusterId, ClusterState, Epoch, Instant, Member, Message, Mode, NodeId, RefuseCause,
+};
+
+use super::event::{Control, Effect, Event, Level, LogState};
+use follow::Follow;
+use log::Log;
+use reign::Reign;
+
+/// What this node is. A primary without an epoch and a set, or a candidate without an attempt,
+/// cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Neither primary nor aligned with one; `closed` says why it does not serve.
+    Joining {
+        closed: String,
+        /// When to look at the record, and say hello, again.
+        again_at: Instant,
+    },
+    Following(Follow),
+    TakingOver(Box<Attempt>),
+    Primary(Box<Reign>),
+    /// The reign is being handed back: nothing new is accepted, what is in flight is finished.
+    SteppingDown {
+        reign: Box<Reign>,
+        to: Option<NodeId>,
+        until: Instant,
+        ticket: Option<u64>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    pub(crate) settings: NodeSettings,
+    pub(crate) me: Member,
+    pub(crate) cluster: ClusterId,
+    pub(crate) control: Control,
+    pub(crate) log: Log,
+    pub(crate) role: Role,
+    pub(crate) promise: Promise,
+    /// When anything was last heard from a primary at the epoch that we follow.
+    pub(crate) primary_heard: Option<Instant>,
+    /// The last ticket of `Effect::Persist`, and the last that is durable.
+    pub(crate) persist_issued: u64,
+    pub(crate) persist_done: u64,
+    pub(crate) attempts: u64,
+    /// Sessions are open (between `Open` and `Close`), also while the node takes over again.
+    pub(crate) open: bool,
+    /// An operator's switchover waits for the primary to release its reign.
+    pub(crate) awaiting_release: Option<(u64, Instant)>,
+    /// This node gave its reign away: it does not stand again before then.
+    pub(crate) yielded_until: Option<Instant>,
+    /// A checkpoint is wanted (and why), or being fetched.
+    pub(crate) seeding: Option<Seeding>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seeding {
+    pub(crate) reason: String,
+    pub(crate) fetching: bool,
+}
+
+impl Node {
+    /// A node that has just started. It first makes durable what it found of its log, reads the
+    /// record, and assumes that it has just promised not to stand (rule 9).
+    pub fn new(
+        settings: NodeSettings,
+        (cluster, me): (ClusterId, Member),
+        control: Control,
+        found: LogState,
+        (now, effects): (Instant, &mut Vec<Effect>),
+    ) -> Node {
+        let promise = Promise::at_start(now, settings.lease);
+        let mut node = Node {
+            settings,
+            me,
+            cluster,
+            control,
+            log: Log::found(found),
+            role: Role::Joining { closed: "starting up".to_owned(), again_at: now },
+            promise,
+            primary_heard: None,
+            persist_issued: 0,
+            persist_done: 0,
+            attempts: 0,
+            open: false,
+            awaiting_release: None,
+            yielded_until: None,
+            seeding: None,
+        };
+        effects.push(Effect::Flush { epoch: node.log.history.last_epoch() });
+        let named = node.control.record.as_ref().is_some_and(|record| record.primary == me.node);
+        if node.log.empty_life() && !named {
+            node.seeding = Some(Seeding { reason: "new data directory".to_owned(), fetching: false });
+        }
+        node.join(now, "starting up", effects);
+        node
+    }
+
+    pub fn step(&mut self, now: Instant, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Received { from, message } => self.received(now, from, message, effects),
+            Event::Flushed { end, .. } => self.flushed(now, end, effects),
+            Event::Applied { lsn } => {
+                self.log.applied = self.log.applied.max(lsn);
+                self.open_when_committed(now, effects);
+            }
+            Event::Persisted { ticket } => self.persisted(now, ticket, effects),
+            Event::Cut { end } => self.cut_done(now, end, effects),
+            Event::Recycled { first } => self.log.first = self.log.first.max(first),
+            Event::Shipped { to, epoch, end } => self.shipped(now, to, (epoch, end), effects),
+            Event::RecordRead { attempt, outcome } => {
+                self.record_read(now, attempt, outcome, effects);
+            }
+            Event::Swapped { nonce, outcome } => self.swapped(now, nonce, outcome, effects),
+            Event::Seeded { incarnation, log } => self.seeded(now, incarnation, log, effects),
+            Event::SeedFailed { reason } => self.seed_failed(now, &reason, effects),
+            Event::Propose { ticket, payload } => self.propose(now, ticket, payload, effects),
+            Event::Request { ticket, request } => self.request(now, ticket, request, effects),
+            Event::Deadline => self.deadline_reached(now, effects),
+        }
+    }
+
+    /// When to send `Event::Deadline`.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let role = match &self.role {
+            Role::Joining { again_at, .. } => Some(self.stands_at().map_or(*again_at, |at| at.min(*again_at))),
+            Role::Following(follow) => Some(self.follow_deadline(follow)),
+            Role::TakingOver(attempt) => Self::attempt_deadline(attempt),
+            Role::Primary(reign) => Some(self.reign_deadline(reign)),
+            Role::SteppingDown { reign, until, .. } => {
+                Some(self.reign_deadline(reign).min(*until))
+            }
+        };
+        let release = self.awaiting_release.map(|(_, until)| until);
+        [role, release].into_iter().flatten().min()
+    }
+
+    fn deadline_reached(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.awaiting_release.is_some_and(|(_, until)| now >= until) {
+            self.release_not_seen(effects);
+        }
+        match &self.role {
+            Role::Joining { again_at, .. } => {
+                if self.stands_at().is_some_and(|at| now >= at) {
+                    self.stand(now, crate::ha::Cause::Silence, effects);
+                } else if now >= *again_at {
+                    self.join_again(now, effects);
+                }
+            }
+            Role::Following(_) => self.follow_tick(now, effects),
+            Role::TakingOver(_) => self.attempt_tick(now, effects),
+            Role::Primary(_) | Role::SteppingDown { .. } => self.reign_tick(now, effects),
+        }
+    }
+
+    fn received(
+        &mut self,
+        now: Instant,
+        from: Member,
+        message: Message,
+        effects: &mut Vec<Effect>,
+    ) {
+        match message {
+            Message::Hello { followed, end, commit_lsn, history, seeding } => {
+                let hello = peers::Hello { followed, end, commit_lsn, history, seeding };
+                self.hello_received(now, from, hello, effects);
+            }
+            Message::Ack { epoch, flush_lsn, apply_lsn, record_version, echo } => {
+                let ack = peers::Ack { epoch, flush_lsn, apply_lsn, record_version, echo };
+                self.ack_received(now, from, ack, effects);
+            }
+            Message::Refuse { higher, cause, record, .. } => {
+                self.refused(now, (higher, cause), record, effects);
+            }
+            Message::Inquiry { attempt } => self.inquiry_received(now, from, attempt, effects),
+            answer @ Message::InquiryAnswer { .. } => {
+                self.inquiry_answered(now, from, answer, effects);
+            }
+            Message::Release { epoch, to, .. } => {
+                self.release_received(now, from, (epoch, to), effects);
+            }
+            from_primary => self.primary_spoke(now, from, from_primary, effects),
+        }
+    }
+
+    /// The highest epoch that this node follows, reigned in, or has promised.
+    pub(crate) fn highest_epoch(&self) -> Epoch {
+        self.control.followed.max(self.control.promised)
+    }
+
+    /// Whether the record leaves takeovers to the rules rather than to a person.
+    pub(crate) fn automatic(&self) -> bool {
+        self.control.record.as_ref().is_some_and(|record| record.mode != Mode::Manual)
+    }
+
+    /// Writes the control file; what depends on it waits for the ticket.
+    pub(crate) fn persist(&mut self, effects: &mut Vec<Effect>) -> u64 {
+        self.persist_issued += 1;
+        let ticket = self.persist_issued;
+        effects.push(Effect::Persist { ticket, control: Box::new(self.control.clone()) });
+        ticket
+    }
+
+    fn persisted(&mut self, now: Instant, ticket: u64, effects: &mut Vec<Effect>) {
+        self.persist_done = self.persist_done.max(ticket);
+        match &self.role {
+            Role::Following(_) => self.follow_persisted(now, effects),
+            Role::TakingOver(_) => self.promise_persisted(effects),
+            _ => {}
+        }
+    }
+
+    /// Takes over a newer version of the record, from whoever has it.
+    pub(crate) fn adopt(&mut self, record: ClusterState, effects: &mut Vec<Effect>) -> bool {
+        let newer = self.control.record.as_ref().is_none_or(|known| {
+            (record.epoch, record.version) > (known.epoch, known.version)
+        });
+        if !newer || record.cluster_id != self.cluster {
+            return false;
+        }
+        self.control.followed = self.control.followed.max(record.epoch);
+        self.control.record = Some(record);
+        self.persist(effects);
+        true
+    }
+
+    pub(crate) fn refuse(&self, to: NodeId, refused: Epoch, effects: &mut Vec<Effect>) {
+        let recorded = self.control.followed > refused;
+        let cause = if recorded { RefuseCause::Recorded } else { RefuseCause::Promised };
+        let record = self.control.record.clone().filter(|_| recorded);
+        let message = Message::Refuse { refused, higher: self.highest_epoch(), cause, record };
+        effects.push(Effect::Send { to, message });
+    }
+
+    pub(crate) fn report(level: Level, text: String, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Report { level, text });
+    }
+
+    /// Node numbers of the other members that the record names.
+    pub(crate) fn others(&self) -> Vec<NodeId> {
+        let members = self.control.record.iter().flat_map(|record| record.members.keys());
+        members.copied().filter(|node| *node != self.me.node).collect()
+    }
+}
+

@@ -1,0 +1,360 @@
+//! The primary's side: append, ship, commit, open; let laggards leave and caught-up standbys in.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ha::{self, Authority};
+use crate::replication::{Progress, Stage, SyncSet, commit_point, lease_until};
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
+use crate::wal::record::encoded_len;
+
+use super::super::event::{Effect, Level, Payload, Rejection};
+use super::requests::Change;
+use super::{Node, Role};
+
+/// Bytes of one `Append` message: small enough that a heartbeat does not wait long behind it.
+const SHIP_BYTES: u32 = 1 << 20;
+
+/// One reign.
+///
+/// * Nothing beyond `opens_at` is applied, acknowledged or served before the epoch-start record,
+///   which ends there, is committed by the set of this reign (rule 6).
+/// * At most one change of the record is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reign {
+    pub(crate) epoch: Epoch,
+    pub(crate) record: ClusterState,
+    pub(crate) sync: SyncSet,
+    pub(crate) standbys: BTreeMap<NodeId, Progress>,
+    pub(crate) opens_at: Lsn,
+    pub(crate) opened: bool,
+    pub(crate) change: Option<PendingChange>,
+    /// After a change that failed, the next one is not tried before then.
+    pub(crate) change_not_before: Instant,
+    pub(crate) requests: VecDeque<(u64, Change)>,
+    pub(crate) nonces: u64,
+    pub(crate) heartbeat_at: Instant,
+    /// Since when a flush of ours has been outstanding.
+    pub(crate) flushing_since: Option<Instant>,
+    /// Standbys that must leave the set to be seeded (with why), or whose new life must be noted.
+    pub(crate) leaving: BTreeMap<NodeId, (Member, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PendingChange {
+    pub(crate) proposed: ClusterState,
+    pub(crate) why: String,
+    pub(crate) ticket: Option<u64>,
+    pub(crate) again_at: Option<Instant>,
+    pub(crate) doubt_reported: bool,
+}
+
+impl Reign {
+    pub(crate) fn accept_change(&mut self) -> PendingChange {
+        let change = self.change.take();
+        let Some(change) = change else { unreachable!("the caller holds a change") };
+        self.sync.accept();
+        self.record = change.proposed.clone();
+        change
+    }
+
+    pub(crate) fn reject_change(&mut self, not_before: Instant) -> PendingChange {
+        let change = self.change.take();
+        let Some(change) = change else { unreachable!("the caller holds a change") };
+        self.sync.reject(self.record.in_sync.clone());
+        self.change_not_before = not_before;
+        change
+    }
+
+    pub(crate) fn take_requests(&mut self) -> Vec<(u64, Change)> {
+        let pending = self.change.take().and_then(|change| change.ticket);
+        let pending = pending.map(|ticket| (ticket, Change::Nothing));
+        self.requests.drain(..).chain(pending).collect()
+    }
+}
+
+impl Node {
+    pub(crate) fn reign(&self) -> Option<&Reign> {
+        match &self.role {
+            Role::Primary(reign) | Role::SteppingDown { reign, .. } => Some(reign),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn reign_mut(&mut self) -> Option<&mut Reign> {
+        match &mut self.role {
+            Role::Primary(reign) | Role::SteppingDown { reign, .. } => Some(reign),
+            _ => None,
+        }
+    }
+
+    /// The record names this node: append the epoch-start record and gather the set around it.
+    pub(crate) fn begin_reign(
+        &mut self,
+        now: Instant,
+        record: ClusterState,
+        effects: &mut Vec<Effect>,
+    ) {
+        let ticket = match &self.role {
+            Role::TakingOver(attempt) => attempt.cause.ticket(),
+            _ => None,
+        };
+        let epoch = record.epoch;
+        assert!(epoch > self.control.followed, "a reign begins above every epoch followed");
+        let text = format!("primary epoch={epoch} lsn={} {record}", self.log.end);
+        Self::report(Level::Info, text, effects);
+        self.control.followed = epoch;
+        self.control.promised = Epoch::ZERO;
+        self.control.record = Some(record.clone());
+        self.persist(effects);
+        self.yielded_until = None;
+        let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
+        let standbys = members
+            .map(|(node, entry)| {
+                let member = Member { node: *node, incarnation: entry.incarnation };
+                (*node, Progress::new(member, now))
+            })
+            .collect();
+        let mut reign = Reign {
+            epoch,
+            sync: SyncSet::new(record.in_sync.clone()),
+            record,
+            standbys,
+            opens_at: Lsn::ZERO,
+            opened: false,
+            change: None,
+            change_not_before: now,
+            requests: VecDeque::new(),
+            nonces: 0,
+            heartbeat_at: now,
+            flushing_since: None,
+            leaving: BTreeMap::new(),
+        };
+        reign.requests.extend(ticket.map(|ticket| (ticket, Change::Opened)));
+        self.role = Role::Primary(Box::new(reign));
+        let opens_at = self.append(now, Payload::EpochStart, effects);
+        if let Some(reign) = self.reign_mut() {
+            reign.opens_at = opens_at;
+        }
+        self.reign_tick(now, effects);
+    }
+
+    /// Appends one record at the end of our log and returns where it ends.
+    fn append(&mut self, now: Instant, payload: Payload, effects: &mut Vec<Effect>) -> Lsn {
+        let Some(epoch) = self.reign().map(|reign| reign.epoch) else {
+            unreachable!("only a primary appends");
+        };
+        let lsn = self.log.end;
+        let bytes = match &payload {
+            Payload::EpochStart => 0,
+            Payload::Transaction(bytes) => bytes.len(),
+        };
+        self.log.end = lsn.advance(encoded_len(1 + bytes));
+        self.log.history.note(epoch, lsn);
+        effects.push(Effect::Append { epoch, lsn, commit_lsn: self.log.commit, payload });
+        effects.push(Effect::Flush { epoch });
+        let end = self.log.end;
+        if let Some(reign) = self.reign_mut() {
+            reign.flushing_since = reign.flushing_since.or(Some(now));
+            for progress in reign.standbys.values_mut() {
+                progress.observe_end(now, end);
+            }
+        }
+        self.ship_all(now, effects);
+        end
+    }
+
+    pub(crate) fn propose(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        payload: Vec<u8>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let reason = match &self.role {
+            Role::Primary(reign) if reign.opened => {
+                let waiting = self.log.end.bytes_since(self.log.commit);
+                (waiting > self.settings.backlog).then_some(Rejection::Overloaded)
+            }
+            Role::Primary(_) | Role::SteppingDown { .. } | Role::TakingOver(_) => {
+                Some(Rejection::NotOpen)
+            }
+            _ => Some(Rejection::NotPrimary { primary: self.known_primary() }),
+        };
+        if let Some(reason) = reason {
+            effects.push(Effect::Rejected { ticket, reason });
+            return;
+        }
+        let end = self.append(now, Payload::Transaction(payload), effects);
+        effects.push(Effect::Proposed { ticket, end });
+    }
+
+    pub(crate) fn own_flush(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let done = self.log.flushed >= self.log.end;
+        if let Some(reign) = self.reign_mut() {
+            reign.flushing_since = if done { None } else { Some(now) };
+        }
+        self.advance_commit(now, effects);
+    }
+
+    /// Rule 2: committed is what every required member has flushed, at our epoch.
+    pub(crate) fn advance_commit(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let (me, flushed, strict) = (self.me, self.log.flushed, self.settings.strict);
+        let Some(reign) = self.reign() else { return };
+        let required = reign.sync.required();
+        let Some(point) = commit_point((me, flushed), &required, &reign.standbys, strict) else {
+            return;
+        };
+        // What earlier reigns left is committed only together with our epoch-start record.
+        if point >= reign.opens_at && point > self.log.commit {
+            self.log.learn_commit(point, effects);
+        }
+        self.open_when_committed(now, effects);
+    }
+
+    pub(crate) fn open_when_committed(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let applied = self.log.applied;
+        let Role::Primary(reign) = &mut self.role else {
+            self.finish_release(now, effects);
+            return;
+        };
+        if reign.opened || applied < reign.opens_at {
+            return;
+        }
+        reign.opened = true;
+        let epoch = reign.epoch;
+        self.open = true;
+        effects.push(Effect::Open { fence: ha::fence(epoch) });
+        Self::report(Level::Info, format!("open epoch={epoch} lsn={applied}"), effects);
+        self.answer_opened(effects);
+        self.change_if_due(now, effects);
+    }
+
+    pub(crate) fn ship_all(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let nodes: Vec<NodeId> = self.reign().iter().flat_map(|r| r.standbys.keys().copied()).collect();
+        for node in nodes {
+            self.ship(now, node, effects);
+        }
+    }
+
+    /// Sends what a streaming standby lacks, within the window.
+    pub(crate) fn ship(&mut self, now: Instant, to: NodeId, effects: &mut Vec<Effect>) {
+        let (end, commit_lsn, window) = (self.log.end, self.log.commit, self.settings.window);
+        let Some(reign) = self.reign_mut() else { return };
+        let epoch = reign.epoch;
+        let Some(progress) = reign.standbys.get_mut(&to) else { return };
+        let streaming = progress.stage == Stage::Streaming && !progress.shipping;
+        if !streaming || progress.sent >= end || progress.sent.bytes_since(progress.acked) > window {
+            return;
+        }
+        progress.shipping = true;
+        let (from, max_bytes) = (progress.sent, SHIP_BYTES);
+        effects.push(Effect::Ship { to, epoch, from, max_bytes, commit_lsn, sent_at: now });
+    }
+
+    pub(crate) fn shipped(
+        &mut self,
+        now: Instant,
+        to: NodeId,
+        (epoch, end): (Epoch, Lsn),
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(reign) = self.reign_mut().filter(|reign| reign.epoch == epoch) else { return };
+        let Some(progress) = reign.standbys.get_mut(&to) else { return };
+        if !progress.shipping {
+            return; // It was aligned anew meanwhile.
+        }
+        progress.shipping = false;
+        if end > progress.sent {
+            progress.sent = end;
+            self.ship(now, to, effects);
+        } else {
+            // The log it needs is gone: its next hello finds out.
+            progress.stage = Stage::Unaligned;
+        }
+    }
+
+    pub(crate) fn reign_deadline(&self, reign: &Reign) -> Instant {
+        let mut at = reign.heartbeat_at;
+        if let Some(change) = &reign.change {
+            at = change.again_at.map_or(at, |again| at.min(again));
+        }
+        if let Some(since) = reign.flushing_since {
+            at = at.min(since.after(self.settings.disk_timeout));
+        }
+        at
+    }
+
+    pub(crate) fn reign_tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let disk_timeout = self.settings.disk_timeout;
+        let interval = self.settings.heartbeat_interval();
+        let Some(reign) = self.reign_mut() else { return };
+        if reign.flushing_since.is_some_and(|since| now >= since.after(disk_timeout)) {
+            self.disk_hangs(now, effects);
+            return;
+        }
+        if now >= reign.heartbeat_at {
+            reign.heartbeat_at = now.after(interval);
+            self.send_heartbeats(now, effects);
+        }
+        self.repeat_change(now, effects);
+        self.change_if_due(now, effects);
+        self.finish_release(now, effects);
+    }
+
+    fn send_heartbeats(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let commit_lsn = self.log.commit;
+        let Some(reign) = self.reign() else { return };
+        for (to, progress) in &reign.standbys {
+            let streaming = progress.stage == Stage::Streaming;
+            let write_lsn = if streaming { progress.sent } else { Lsn::ZERO };
+            let stale = progress.record_version < reign.record.version;
+            let record = stale.then(|| reign.record.clone());
+            let (epoch, sent_at) = (reign.epoch, now);
+            let message = Message::Heartbeat { epoch, write_lsn, commit_lsn, sent_at, record };
+            effects.push(Effect::Send { to: *to, message });
+        }
+    }
+
+    /// Rule 11: a primary whose log device does not answer lets go, although its CPU is fine. In
+    /// manual mode nobody would take over, so it only says so.
+    fn disk_hangs(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let text = "the log device has not completed a flush within ha_disk_timeout".to_owned();
+        Self::report(Level::Error, text.clone(), effects);
+        let automatic = self.automatic();
+        let Some(reign) = self.reign_mut() else { return };
+        if !automatic {
+            reign.flushing_since = Some(now);
+            return;
+        }
+        let (epoch, end) = (reign.epoch, self.log.flushed);
+        self.yielded_until = Some(now.after(self.settings.release_timeout()));
+        for to in self.others() {
+            effects.push(Effect::Send { to, message: Message::Release { epoch, end, to: None } });
+        }
+        self.join(now, &text, effects);
+    }
+
+    /// Until when reads may be served here; `None` while some promise is missing.
+    #[must_use]
+    pub fn readable_until(&self) -> Option<Instant> {
+        let Role::Primary(reign) = &self.role else { return None };
+        if !reign.opened {
+            return None;
+        }
+        if !self.automatic() {
+            return Some(Instant(u64::MAX));
+        }
+        let lease = self.settings.lease;
+        lease_until(self.me, &reign.sync.required(), &reign.standbys, lease)
+    }
+
+    pub(crate) fn repeat_change(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(reign) = self.reign_mut() else { return };
+        let Some(change) = &mut reign.change else { return };
+        if change.again_at.is_some_and(|at| now >= at) {
+            change.again_at = None;
+            let proposed = Box::new(change.proposed.clone());
+            effects.push(Effect::Swap { authority: Authority::Rules, proposed });
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Changes of the record that the primary proposes, one at a time: somebody leaves, an operator's
+//! wish, somebody comes in. And the other things that operators ask of a node.
+
+use std::collections::BTreeSet;
+
+use crate::ha::{Cause, nonce};
+use crate::replication::Stage;
+use crate::types::{ClusterState, Instant, Lsn, Member, MemberEntry, Message, NodeId};
+
+use super::super::event::{Answer, Effect, Level, Request};
+use super::reign::{PendingChange, Reign};
+use super::{Node, Role, Seeding};
+
+/// How many operators' wishes may wait.
+const REQUESTS_MAX: usize = 16;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Admit { node: NodeId, entry: MemberEntry },
+    Remove { node: NodeId },
+    /// Not a change: answered when the reign opens.
+    Opened,
+    Nothing,
+}
+
+impl Node {
+    pub(crate) fn request(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        request: Request,
+        effects: &mut Vec<Effect>,
+    ) {
+        match request {
+            Request::Activate { force, switchover } => {
+                self.activate(now, ticket, (force, switchover), effects);
+            }
+            Request::ForceOpen => self.force_open(now, ticket, effects),
+            Request::Admit { node, entry } => {
+                self.queue_change(now, ticket, Change::Admit { node, entry }, effects);
+            }
+            Request::Remove { node } => {
+                self.queue_change(now, ticket, Change::Remove { node }, effects);
+            }
+            Request::Release { to } => self.release(now, ticket, to, effects),
+            Request::Reseed { reason } => self.reseed(now, ticket, reason, effects),
+        }
+    }
+
+    fn activate(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        (force, switchover): (bool, bool),
+        effects: &mut Vec<Effect>,
+    ) {
+        match &self.role {
+            Role::Primary(reign) if reign.opened => {
+                let text = format!("this node is the primary already, at epoch {}", reign.epoch);
+                effects.push(Effect::Answer { ticket, answer: Answer::Done { text } });
+            }
+            Role::Primary(_) | Role::SteppingDown { .. } | Role::TakingOver(_) => {
+                Self::refuse_request(ticket, "a takeover is under way on this node", effects);
+            }
+            Role::Joining { .. } | Role::Following(_) => {
+                if self.seeding.is_some() {
+                    Self::refuse_request(ticket, "this standby is being seeded", effects);
+                    return;
+                }
+                self.stand(now, Cause::Person { ticket, force }, effects);
+                if let Role::TakingOver(attempt) = &mut self.role {
+                    attempt.switchover = switchover;
+                }
+            }
+        }
+    }
+
+    fn force_open(&mut self, now: Instant, ticket: u64, effects: &mut Vec<Effect>) {
+        let record = self.control.record.as_ref();
+        let named = record.is_some_and(|r| r.primary == self.me.node && r.is_in_sync(self.me));
+        match &self.role {
+            Role::Primary(_) => {
+                let text = "this node is the primary already".to_owned();
+                effects.push(Effect::Answer { ticket, answer: Answer::Done { text } });
+            }
+            Role::Joining { .. } | Role::TakingOver(_) if named => {
+                self.stand(now, Cause::ForcedRestart { ticket }, effects);
+            }
+            _ => Self::refuse_request(
+                ticket,
+                "the cluster state does not name this node as primary; use hawq activate standby",
+                effects,
+            ),
+        }
+    }
+
+    fn reseed(&mut self, now: Instant, ticket: u64, reason: String, effects: &mut Vec<Effect>) {
+        if !matches!(self.role, Role::Following(_)) {
+            Self::refuse_request(ticket, "only a standby is seeded", effects);
+            return;
+        }
+        self.seeding.get_or_insert(Seeding { reason, fetching: false });
+        self.say_hello(now, effects);
+        let text = "the standby will be seeded anew".to_owned();
+        effects.push(Effect::Answer { ticket, answer: Answer::Done { text } });
+    }
+
+    fn queue_change(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        change: Change,
+        effects: &mut Vec<Effect>,
+    ) {
+        match &mut self.role {
+            Role::Primary(reign) if reign.opened && reign.requests.len() < REQUESTS_MAX => {
+                reign.requests.push_back((ticket, change));
+                self.change_if_due(now, effects);
+            }
+            Role::Primary(_) => {
+                Self::refuse_request(ticket, "the primary is busy; try again", effects);
+            }
+            _ => Self::refuse_request(ticket, "this node is not the primary", effects),
+        }
+    }
+
+    fn refuse_request(ticket: u64, reason: &str, effects: &mut Vec<Effect>) {
+        let answer = Answer::Refused { reason: reason.to_owned() };
+        effects.push(Effect::Answer { ticket, answer });
+    }
+
+    pub(crate) fn refuse_requests(
+        &self,
+        requests: Vec<(u64, Change)>,
+        reason: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (ticket, _) in requests {
+            Self::refuse_request(ticket, reason, effects);
+        }
+    }
+
+    pub(crate) fn answer_opened(&mut self, effects: &mut Vec<Effect>) {
+        let lsn = self.log.applied;
+        let Some(reign) = self.reign_mut() else { return };
+        let epoch = reign.epoch;
+        let (opened, rest): (Vec<_>, Vec<_>) =
+            reign.requests.drain(..).partition(|(_, change)| *change == Change::Opened);
+        reign.requests = rest.into();
+        for (ticket, _) in opened {
+            let text = format!("primary at epoch {epoch}, open at {lsn}");
+            effects.push(Effect::Answer { ticket, answer: Answer::Done { text } });
+        }
+    }
+
+    pub(crate) fn change_settled(
+        &mut self,
+        result: Result<(), String>,
+        ticket: Option<u64>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(ticket) = ticket else { return };
+        let answer = match result {
+            Ok(()) => Answer::Done { text: "done".to_owned() },
+            Err(reason) => Answer::Refused { reason },
+        };
+        effects.push(Effect::Answer { ticket, answer });
+    }
+
+    /// The set or the members are other than before: new streams, other commit point, next change.
+    pub(crate) fn after_change(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(reign) = self.reign_mut() {
+            let record = &reign.record;
+            reign.standbys.retain(|node, progress| record.member(*node) == Some(progress.member));
+            for (node, entry) in &record.members {
+                let member = Member { node: *node, incarnation: entry.incarnation };
+                if *node != record.primary {
+                    reign
+                        .standbys
+                        .entry(*node)
+                        .or_insert_with(|| crate::replication::Progress::new(member, now));
+                }
+            }
+            reign.leaving.retain(|_, (member, _)| {
+                record.member(member.node) != Some(*member) || record.is_in_sync(*member)
+            });
+            reign.heartbeat_at = now;
+        }
+        self.advance_commit(now, effects);
+        self.change_if_due(now, effects);
+    }
+
+    /// Proposes the next change of the record, the most urgent first.
+    pub(crate) fn change_if_due(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let (timeout, strict) = (self.settings.standby_timeout, self.settings.strict);
+        let (me, commit) = (self.me, self.log.commit);
+        let Some(reign) = self.reign_mut() else { return };
+        if reign.change.is_some() || now < reign.change_not_before {
+            return;
+        }
+        let shrunk = reign.shrink(now, me, (timeout, strict));
+        let next = shrunk.or_else(|| reign.wish()).or_else(|| reign.grow(commit));
+        let Some((mut proposed, why, ticket)) = next else { return };
+        reign.nonces += 1;
+        proposed.version = reign.record.version + 1;
+        proposed.nonce = nonce(reign.epoch, reign.nonces);
+        let alone = proposed.in_sync.len() == 1 && proposed.members.len() > 1;
+        proposed.not_synchronized_since = match reign.record.not_synchronized_since {
+            _ if !alone => None,
+            Some(since) => Some(since),
+            None => Some(commit),
+        };
+        reign.sync.propose(proposed.in_sync.clone());
+        let change = PendingChange {
+            proposed: proposed.clone(),
+            why,
+            ticket,
+            again_at: None,
+            doubt_reported: false,
+        };
+        reign.change = Some(change);
+        let authority = crate::ha::Authority::Rules;
+        effects.push(Effect::Swap { authority, proposed: Box::new(proposed) });
+    }
+
+    fn release(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        to: Option<NodeId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let until = now.after(self.settings.release_timeout());
+        match &self.role {
+            Role::Primary(reign) if reign.opened => {
+                let able = |node: &NodeId| {
+                    reign.record.member(*node).is_some_and(|member| reign.sync.requires(member))
+                };
+                if to.is_some_and(|node| !able(&node)) {
+                    Self::refuse_request(ticket, "that node is not in the in-sync set", effects);
+                    return;
+                }
+                let reign = reign.clone();
+                let ticket = Some(ticket);
+                self.role = Role::SteppingDown { reign, to, until, ticket };
+                self.finish_release(now, effects);
+            }
+            _ => Self::refuse_request(ticket, "this node is not an open primary", effects),
+        }
+    }
+
+    /// Hands the reign back once all that was accepted is committed and applied, or time is up.
+    pub(crate) fn finish_release(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Role::SteppingDown { reign, to, until, ticket } = &self.role else { return };
+        let finished = self.log.applied >= self.log.end;
+        if !finished && now < *until {
+            return;
+        }
+        let (epoch, end, to, ticket) = (reign.epoch, self.log.end, *to, *ticket);
+        self.yielded_until = Some(now.after(self.settings.release_timeout()));
+        self.open = false;
+        let reason = "the reign was handed back".to_owned();
+        effects.push(Effect::Close { reason: reason.clone() });
+        for node in self.others() {
+            effects.push(Effect::Send { to: node, message: Message::Release { epoch, end, to } });
+        }
+        let text = format!("released epoch={epoch} lsn={end}");
+        Self::report(Level::Info, text.clone(), effects);
+        if let Some(ticket) = ticket {
+            effects.push(Effect::Answer { ticket, answer: Answer::Done { text } });
+        }
+        self.join(now, &reason, effects);
+    }
+
+    pub(crate) fn release_not_seen(&mut self, effects: &mut Vec<Effect>) {
+        if let Some((ticket, _)) = self.awaiting_release.take() {
+            Self::refuse_request(ticket, "the primary did not release its reign in time", effects);
+        }
+    }
+}
+
+type NextChange = (ClusterState, String, Option<u64>);
+
+impl Reign {
+    /// Those who must leave: laggards (rule 3), and those whose data is to be discarded (rule 13)
+    /// or has been: a node with a new data directory is another member.
+    fn shrink(
+        &self,
+        now: Instant,
+        me: Member,
+        (timeout, strict): (std::time::Duration, bool),
+    ) -> Option<NextChange> {
+        let mut proposed = self.record.clone();
+        let mut reasons = Vec::new();
+        for (node, (member, reason)) in &self.leaving {
+            proposed.in_sync.retain(|recorded| recorded.node != *node);
+            if let Some(entry) = proposed.members.get_mut(node) {
+                entry.incarnation = member.incarnation;
+            }
+            reasons.push(format!("node {node} leaves the in-sync set: {reason}"));
+        }
+        let slow: BTreeSet<Member> = proposed.in_sync.iter().copied().filter(|member| {
+            *member != me
+                && self.standbys.get(&member.node).is_none_or(|p| now >= p.too_slow_at(timeout))
+        }).collect();
+        let keep = if strict { 2 } else { 1 };
+        for member in slow {
+            if proposed.in_sync.len() > keep {
+                proposed.in_sync.remove(&member);
+                reasons.push(format!("node {} did not flush within {timeout:?}", member.node));
+            }
+        }
+        (proposed != self.record).then(|| (proposed, reasons.join("; "), None))
+    }
+
+    /// What an operator asked for.
+    fn wish(&mut self) -> Option<NextChange> {
+        let position = self.requests.iter().position(|(_, change)| *change != Change::Opened)?;
+        let (ticket, change) = self.requests.remove(position)?;
+        let mut proposed = self.record.clone();
+        let why = match change {
+            Change::Admit { node, entry } => {
+                let known = proposed.members.get(&node).map(|known| known.incarnation);
+                if known.is_some_and(|incarnation| incarnation != entry.incarnation) {
+                    proposed.in_sync.retain(|member| member.node != node);
+                }
+                proposed.members.insert(node, entry);
+                format!("node {node} is a member")
+            }
+            Change::Remove { node } => {
+                proposed.in_sync.retain(|member| member.node != node);
+                proposed.members.remove(&node);
+                format!("node {node} is no longer a member")
+            }
+            Change::Opened | Change::Nothing => return None,
+        };
+        Some((proposed, why, Some(ticket)))
+    }
+
+    /// A standby that has flushed everything up to the commit point, in this epoch (rule 4).
+    fn grow(&self, commit: Lsn) -> Option<NextChange> {
+        if !self.opened {
+            return None;
+        }
+        let ready = self.standbys.values().find(|progress| {
+            progress.stage == Stage::Streaming
+                && progress.acked >= commit
+                && progress.echo.is_some()
+                && !self.record.is_in_sync(progress.member)
+                && self.record.member(progress.member.node) == Some(progress.member)
+                && !self.leaving.contains_key(&progress.member.node)
+        })?;
+        let mut proposed = self.record.clone();
+        proposed.in_sync.insert(ready.member);
+        Some((proposed, format!("node {} is in sync", ready.member.node), None))
+    }
+}

@@ -1,0 +1,128 @@
+//! Answers of the coordinator: to an attempt, or to a change that the primary proposed.
+//!
+//! An unknown outcome stays unknown until the very same swap has been answered; no read resolves
+//! it (rule 8).
+
+use crate::ha::{Phase, SwapOutcome};
+use crate::types::{ClusterState, Epoch, Instant, Nonce};
+
+use super::super::event::{Effect, Level};
+use super::{Node, Role};
+
+impl Node {
+    pub(crate) fn swapped(
+        &mut self,
+        now: Instant,
+        nonce: Nonce,
+        outcome: SwapOutcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        match &self.role {
+            Role::TakingOver(attempt) => {
+                let Phase::Swapping { proposed, .. } = &attempt.phase else { return };
+                if proposed.nonce == nonce {
+                    let proposed = (**proposed).clone();
+                    self.attempt_swapped(now, proposed, outcome, effects);
+                }
+            }
+            Role::Primary(_) | Role::SteppingDown { .. } => {
+                self.change_swapped(now, nonce, outcome, effects);
+            }
+            Role::Joining { .. } | Role::Following(_) => {}
+        }
+    }
+
+    fn attempt_swapped(
+        &mut self,
+        now: Instant,
+        proposed: ClusterState,
+        outcome: SwapOutcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        match outcome {
+            SwapOutcome::Done => self.begin_reign(now, proposed, effects),
+            SwapOutcome::Unknown { reason } => {
+                Self::report(Level::Warn, format!("takeover in doubt: {reason}"), effects);
+                self.set_swap_retry(Some(now.after(self.settings.coordinator_timeout)));
+            }
+            SwapOutcome::Failed { current, reason } => {
+                self.give_up(now, &reason, effects);
+                if let Some(current) = current {
+                    self.adopt(*current, effects);
+                }
+            }
+        }
+    }
+
+    fn change_swapped(
+        &mut self,
+        now: Instant,
+        nonce: Nonce,
+        outcome: SwapOutcome,
+        effects: &mut Vec<Effect>,
+    ) {
+        let retry_at = now.after(self.settings.coordinator_timeout);
+        let Some(reign) = self.reign_mut() else { return };
+        let Some(change) = &mut reign.change else { return };
+        if change.proposed.nonce != nonce {
+            return;
+        }
+        match outcome {
+            SwapOutcome::Unknown { reason } => {
+                change.again_at = Some(retry_at);
+                if !change.doubt_reported {
+                    change.doubt_reported = true;
+                    let text = format!("change of the record in doubt: {reason}");
+                    Self::report(Level::Warn, text, effects);
+                }
+            }
+            SwapOutcome::Done => {
+                let change = reign.accept_change();
+                let record = change.proposed;
+                let text = format!("record changed: {record}; {}", change.why);
+                Self::report(Level::Info, text, effects);
+                self.control.record = Some(record);
+                self.persist(effects);
+                self.change_settled(Ok(()), change.ticket, effects);
+                self.after_change(now, effects);
+            }
+            SwapOutcome::Failed { current, reason } => {
+                let change = reign.reject_change(retry_at);
+                Self::report(Level::Warn, format!("record not changed: {reason}"), effects);
+                self.change_settled(Err(reason), change.ticket, effects);
+                match current {
+                    Some(current) => {
+                        self.adopt((*current).clone(), effects);
+                        self.dethroned_by(now, &current, effects);
+                    }
+                    None => {
+                        let authority = crate::ha::Authority::Rules;
+                        effects.push(Effect::ReadRecord { attempt: 0, authority });
+                    }
+                }
+                self.after_change(now, effects);
+            }
+        }
+    }
+
+    /// A record of a higher epoch ends this reign at once (rule 7).
+    pub(crate) fn dethroned_by(
+        &mut self,
+        now: Instant,
+        record: &ClusterState,
+        effects: &mut Vec<Effect>,
+    ) {
+        let epoch = self.reign().map_or(Epoch(u64::MAX), |reign| reign.epoch);
+        if record.epoch > epoch {
+            let (primary, above) = (record.primary, record.epoch);
+            self.step_down(now, &format!("node {primary} is primary at epoch {above}"), effects);
+        }
+    }
+
+    pub(crate) fn step_down(&mut self, now: Instant, reason: &str, effects: &mut Vec<Effect>) {
+        let Some(reign) = self.reign() else { return };
+        let text = format!("stepping down epoch={} lsn={}: {reason}", reign.epoch, self.log.end);
+        Self::report(Level::Warn, text, effects);
+        self.join(now, reason, effects);
+    }
+}

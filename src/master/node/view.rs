@@ -1,0 +1,127 @@
+//! What an operator is shown of a node: a copy, made after each step that changed something.
+
+use crate::replication::Stage;
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member};
+
+use super::{Node, Role};
+use crate::ha::Phase;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    pub me: Member,
+    /// joining, catching-up, in-sync, taking-over, primary, stepping-down.
+    pub role: &'static str,
+    pub open: bool,
+    /// Why it does not serve; empty when it does.
+    pub closed_reason: String,
+    pub epoch: Epoch,
+    pub promised: Epoch,
+    pub write_lsn: Lsn,
+    pub flush_lsn: Lsn,
+    pub commit_lsn: Lsn,
+    pub apply_lsn: Lsn,
+    pub first_lsn: Lsn,
+    pub record: Option<ClusterState>,
+    pub standbys: Vec<StandbyView>,
+    pub primary_heard: Option<Instant>,
+    /// Reads may be served until then; `None`: not at all.
+    pub readable_until: Option<Instant>,
+    pub seeding: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandbyView {
+    pub member: Member,
+    /// startup, catchup, streaming, backup.
+    pub state: &'static str,
+    pub in_sync: bool,
+    pub sent: Lsn,
+    pub flush: Lsn,
+    pub apply: Lsn,
+    pub last_heard: Instant,
+}
+
+impl Node {
+    #[must_use]
+    pub fn view(&self) -> NodeView {
+        let record = self.control.record.clone();
+        NodeView {
+            me: self.me,
+            role: self.role_name(),
+            open: self.open,
+            closed_reason: if self.open { String::new() } else { self.closed_reason() },
+            epoch: self.control.followed,
+            promised: self.control.promised,
+            write_lsn: self.log.end,
+            flush_lsn: self.log.flushed,
+            commit_lsn: self.log.commit,
+            apply_lsn: self.log.applied,
+            first_lsn: self.log.first,
+            standbys: self.standby_views(),
+            record,
+            primary_heard: self.primary_heard,
+            readable_until: self.readable_until(),
+            seeding: self.seeding.as_ref().map(|seeding| seeding.reason.clone()),
+        }
+    }
+
+    fn role_name(&self) -> &'static str {
+        match &self.role {
+            Role::Joining { .. } => "joining",
+            Role::Following(_) => {
+                let record = self.control.record.as_ref();
+                let recorded = record.is_some_and(|record| record.is_in_sync(self.me));
+                if recorded { "in-sync" } else { "catching-up" }
+            }
+            Role::TakingOver(_) => "taking-over",
+            Role::Primary(_) => "primary",
+            Role::SteppingDown { .. } => "stepping-down",
+        }
+    }
+
+    fn closed_reason(&self) -> String {
+        match &self.role {
+            Role::Joining { closed, .. } => closed.clone(),
+            Role::Following(follow) => format!("standby of node {}", follow.primary.node),
+            Role::TakingOver(attempt) => match (&attempt.phase, &attempt.waiting_for) {
+                (Phase::Reading { .. }, Some(reason)) => reason.clone(),
+                _ => "taking over".to_owned(),
+            },
+            Role::Primary(reign) => {
+                let missing: Vec<String> = reign
+                    .sync
+                    .required()
+                    .iter()
+                    .filter(|member| {
+                        reign.standbys.get(&member.node).is_some_and(|p| p.acked < reign.opens_at)
+                    })
+                    .map(|member| member.node.to_string())
+                    .collect();
+                format!("waits for the flush of node {}", missing.join(", "))
+            }
+            Role::SteppingDown { .. } => "handing the reign back".to_owned(),
+        }
+    }
+
+    fn standby_views(&self) -> Vec<StandbyView> {
+        let Some(reign) = self.reign() else { return Vec::new() };
+        let view = |progress: &crate::replication::Progress| {
+            let in_sync = reign.record.is_in_sync(progress.member);
+            StandbyView {
+                member: progress.member,
+                state: match progress.stage {
+                    Stage::Unaligned => "startup",
+                    Stage::Seeding => "backup",
+                    Stage::Streaming if in_sync => "streaming",
+                    Stage::Streaming => "catchup",
+                },
+                in_sync,
+                sent: progress.sent,
+                flush: progress.acked,
+                apply: progress.applied,
+                last_heard: progress.last_heard,
+            }
+        };
+        reign.standbys.values().map(view).collect()
+    }
+}

@@ -1,0 +1,201 @@
+//! Keeps the catalog's rows about the masters themselves true while this node is the open primary,
+//! and fills an empty catalog once. Everything goes the way of any transaction; what fails is tried
+//! again, since the next look finds the same difference.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::catalog::{
+    Bootstrap, Catalog, Commit, Datum, Error, GP_CONFIGURATION_HISTORY, OpenTransaction, ReadView,
+};
+use crate::runtime::Clock;
+use crate::types::Epoch;
+
+use super::mirroring::{self, SYNCHRONIZED};
+use super::node::NodeView;
+use super::segment_table;
+
+/// How often the state is looked at while nothing reports a change.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest time between two looks.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Rows of history that one transaction may remove.
+const PURGE_MAX: usize = 10_000;
+
+pub(super) struct Upkeep {
+    pub(super) catalog: Catalog,
+    pub(super) commit: Arc<dyn Commit>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) node: watch::Receiver<Arc<NodeView>>,
+    pub(super) superuser: String,
+    /// `hawq_segment_history_keep_period`.
+    pub(super) history_keep: Duration,
+    /// Told when the catalog can be read.
+    pub(super) filled: watch::Sender<bool>,
+}
+
+impl Upkeep {
+    /// Ends with the node's loop.
+    pub(super) async fn run(mut self) {
+        let mut reign = None;
+        let mut warned = false;
+        loop {
+            let look = tokio::time::timeout(LOOK_INTERVAL, self.node.changed()).await;
+            if let Ok(Err(_)) = look {
+                return;
+            }
+            let view = Arc::clone(&self.node.borrow_and_update());
+            let done = match self.look(&view, &mut reign).await {
+                Ok(()) => true,
+                Err(reason) => {
+                    if !warned {
+                        tracing::warn!("cannot keep the catalog's rows about masters: {reason}");
+                    }
+                    false
+                }
+            };
+            warned = !done;
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    async fn look(&self, view: &NodeView, reign: &mut Option<Epoch>) -> Result<(), String> {
+        let text = |error: Error| super::fatal::chain(&error);
+        let filled = self.catalog.is_bootstrapped().map_err(text)?;
+        self.filled.send_if_modified(|known| std::mem::replace(known, filled) != filled);
+        if !(view.open && view.role == "primary") {
+            *reign = None;
+            return Ok(());
+        }
+        if !filled {
+            return self.bootstrap(view).await;
+        }
+        let mut transaction = self.catalog.begin();
+        let news = self.prepare(&mut transaction, view).map_err(text)?;
+        if *reign != Some(view.epoch) {
+            self.purge(&mut transaction).map_err(text)?;
+        }
+        if !transaction.is_empty() {
+            let committed = self.commit.commit(transaction.into_transaction()).await;
+            committed.map_err(|error| error.to_string())?;
+        }
+        *reign = Some(view.epoch);
+        for line in news {
+            line.log();
+        }
+        Ok(())
+    }
+
+    async fn bootstrap(&self, view: &NodeView) -> Result<(), String> {
+        let record = view.record.as_ref();
+        let entry = record.and_then(|record| record.members.get(&view.me.node));
+        let Some(entry) = entry else { return Err("this node is not a member".to_owned()) };
+        let cluster = Bootstrap {
+            master_host: entry.host.clone(),
+            master_address: entry.host.clone(),
+            master_port: entry.pg_port,
+            superuser: self.superuser.clone(),
+            now_micros: self.clock.wall_micros(),
+        };
+        let transaction = Catalog::bootstrap(&cluster).map_err(|e| super::fatal::chain(&e))?;
+        let committed = self.commit.commit(transaction).await;
+        let committed = committed.map_err(|error| error.to_string())?;
+        tracing::info!("catalog filled epoch={} lsn={}", view.epoch, committed.lsn);
+        self.filled.send_replace(true);
+        Ok(())
+    }
+
+    /// Puts every difference between what is stored and what is into the transaction.
+    fn prepare(
+        &self,
+        transaction: &mut OpenTransaction,
+        view: &NodeView,
+    ) -> Result<Vec<News>, Error> {
+        let Some(record) = &view.record else { return Ok(Vec::new()) };
+        let now = self.clock.wall_micros();
+        let mut news = Vec::new();
+        let stored = segment_table::masters(transaction)?;
+        let wanted = mirroring::master_rows(record);
+        for row in wanted.iter().filter(|row| !stored.contains(row)) {
+            segment_table::put_master(transaction, row)?;
+            let known = stored.iter().find(|known| known.order == row.order);
+            let text = match (row.order, known) {
+                (0, _) => format!("master activated at epoch {}", view.epoch),
+                (_, None) => "standby master added".to_owned(),
+                (_, Some(_)) => "standby master changed".to_owned(),
+            };
+            segment_table::history(transaction, row.order, &row.hostname, (&text, now))?;
+            news.push(News::Info(format!("{text} host={} port={}", row.hostname, row.port)));
+        }
+        let gone = |order: i32| !wanted.iter().any(|row| row.order == order);
+        for row in stored.iter().filter(|row| gone(row.order)) {
+            segment_table::delete_master(transaction, row.order)?;
+            let text = "standby master removed";
+            segment_table::history(transaction, row.order, &row.hostname, (text, now))?;
+            news.push(News::Info(format!("{text} host={} port={}", row.hostname, row.port)));
+        }
+        self.prepare_mirroring(transaction, view, &mut news)?;
+        Ok(news)
+    }
+
+    fn prepare_mirroring(
+        &self,
+        transaction: &mut OpenTransaction,
+        view: &NodeView,
+        news: &mut Vec<News>,
+    ) -> Result<(), Error> {
+        let state = mirroring::mirroring(view, self.clock.now());
+        let stored = segment_table::mirroring(transaction)?;
+        let same = stored.as_ref().is_some_and(|(summary, detail, _)| {
+            summary == state.summary && *detail == state.detail
+        });
+        if same {
+            return Ok(());
+        }
+        segment_table::put_mirroring(transaction, &state, self.clock.wall_micros())?;
+        let was = stored.is_some_and(|(summary, ..)| summary == SYNCHRONIZED);
+        if state.summary == SYNCHRONIZED {
+            news.push(News::Info("Master mirroring is now synchronized".to_owned()));
+        } else if was {
+            let why = state.error.clone().unwrap_or_else(|| state.summary.to_owned());
+            news.push(News::Warning(format!(
+                "Master mirroring synchronization lost epoch={} lsn={}: {why}",
+                view.epoch, view.commit_lsn
+            )));
+        }
+        Ok(())
+    }
+
+    /// HAWQ forgets old history at each start of a master.
+    fn purge(&self, transaction: &mut OpenTransaction) -> Result<(), Error> {
+        let keep = i64::try_from(self.history_keep.as_micros()).unwrap_or(i64::MAX);
+        let oldest = self.clock.wall_micros().saturating_sub(keep);
+        let old = |row: &Vec<Datum>| {
+            matches!(row.first(), Some(Datum::Timestamptz(time)) if *time < oldest)
+        };
+        let rows = transaction.scan(GP_CONFIGURATION_HISTORY, &[])?;
+        for row in rows.iter().filter(|row| old(row)).take(PURGE_MAX) {
+            transaction.delete(GP_CONFIGURATION_HISTORY, row)?;
+        }
+        Ok(())
+    }
+}
+
+/// A line for the log, written once the change is committed.
+enum News {
+    Info(String),
+    Warning(String),
+}
+
+impl News {
+    fn log(self) {
+        match self {
+            News::Info(text) => tracing::info!("{text}"),
+            News::Warning(text) => tracing::warn!("{text}"),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The invariants of the protocol, checked at every step of every seed.
+
+use std::collections::BTreeMap;
+
+use aerie::types::{Epoch, Lsn, NodeId};
+
+/// What clients were told, and what nodes applied.
+#[derive(Debug, Default)]
+pub struct Checker {
+    /// End LSN of each acknowledged write and the write's number.
+    pub acked: BTreeMap<Lsn, u64>,
+    /// What was applied at each position, by whichever node came first.
+    applied: BTreeMap<Lsn, u64>,
+    /// Who acknowledged in which epoch.
+    acked_by: BTreeMap<Epoch, NodeId>,
+    /// The epoch of each acknowledged write.
+    epochs: BTreeMap<Lsn, Epoch>,
+    pub highest_acked: Lsn,
+    pub reads: u64,
+    pub opens: u64,
+}
+
+impl Checker {
+    /// I4 and I7: what one node applies at a position, every node applies there.
+    pub fn applied(&mut self, node: NodeId, end: Lsn, content: u64) {
+        let first = *self.applied.entry(end).or_insert(content);
+        assert!(first == content, "I4: node {node} applied other content at {end}");
+    }
+
+    /// I2: one node acknowledges in an epoch, and what epochs acknowledged never overlaps.
+    pub fn acknowledged(&mut self, node: NodeId, epoch: Epoch, end: Lsn, write: u64) {
+        let by = *self.acked_by.entry(epoch).or_insert(node);
+        assert!(by == node, "I2: nodes {by} and {node} both acknowledged in epoch {epoch}");
+        let known = self.acked.insert(end, write);
+        assert!(known.is_none(), "I2: {end} was acknowledged as write {known:?} and as {write}");
+        let before = self.epochs.range(..end).next_back().map(|(_, epoch)| *epoch);
+        let after = self.epochs.range(end..).next().map(|(_, epoch)| *epoch);
+        assert!(before.is_none_or(|before| before <= epoch), "I2: {epoch} after {before:?}");
+        assert!(after.is_none_or(|after| epoch <= after), "I2: {epoch} before {after:?}");
+        self.epochs.insert(end, epoch);
+        self.highest_acked = self.highest_acked.max(end);
+    }
+
+    /// I1: a new primary's log holds every acknowledged write.
+    pub fn opened(&mut self, node: NodeId, content_at: impl Fn(Lsn) -> Option<u64>) {
+        self.opens += 1;
+        for (end, write) in &self.acked {
+            let found = content_at(*end);
+            assert!(found == Some(*write), "I1: node {node} opened without write {write} at {end}");
+        }
+    }
+
+    /// I5: a read sees every write that was acknowledged before it began.
+    pub fn read(&mut self, node: NodeId, applied: Lsn) {
+        self.reads += 1;
+        let newest = self.highest_acked;
+        assert!(applied >= newest, "I5: node {node} served a read at {applied}, acked {newest}");
+    }
+}

@@ -1,0 +1,51 @@
+//! What goes wrong, drawn from the seed: crashes, stops, cut links, a deaf coordinator, slow disks.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aerie::types::NodeId;
+
+use crate::rng::Rng;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    Crash { node: NodeId, power: bool, down: Duration },
+    CrashAll { power: bool },
+    Pause { node: NodeId, span: Duration },
+    /// Nothing gets from the first to the second; both ways where `both`.
+    Cut { from: NodeId, to: NodeId, both: bool, span: Duration },
+    CoordinatorDown { span: Duration },
+    /// One host cannot reach the coordinator.
+    CoordinatorCut { node: NodeId, span: Duration },
+    SlowDisk { node: NodeId, span: Duration },
+    /// The host's data directory is lost; it comes back as a new life.
+    Wipe { node: NodeId },
+    Release { node: NodeId },
+}
+
+pub fn draw(rng: &mut Rng, nodes: &[NodeId], manual: bool) -> Fault {
+    let pick = |rng: &mut Rng| nodes[rng.below(nodes.len() as u64) as usize];
+    let node = pick(rng);
+    let span = rng.between(Duration::from_millis(50), Duration::from_millis(3000));
+    let power = rng.percent(50);
+    match rng.below(if manual { 60 } else { 100 }) {
+        0..30 => Fault::Crash { node, power, down: span },
+        30..34 => Fault::CrashAll { power },
+        34..50 => Fault::Pause { node, span },
+        50..56 => Fault::SlowDisk { node, span },
+        56..60 => Fault::Release { node },
+        60..80 => {
+            let to = pick(rng);
+            Fault::Cut { from: node, to, both: rng.percent(50), span }
+        }
+        80..88 => Fault::CoordinatorDown { span },
+        88..97 => Fault::CoordinatorCut { node, span },
+        _ => Fault::Wipe { node },
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Links {
+    pub cut: BTreeSet<(NodeId, NodeId)>,
+    pub no_coordinator: BTreeSet<NodeId>,
+}

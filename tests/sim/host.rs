@@ -1,0 +1,47 @@
+//! One simulated host: a disk, a clock of its own, and perhaps a running node.
+
+use std::collections::BTreeMap;
+
+use aerie::master::node::Node;
+use aerie::types::{Incarnation, Instant, Lsn, Member, NodeId};
+
+use crate::storage::Storage;
+
+#[derive(Debug)]
+pub struct Host {
+    pub id: NodeId,
+    pub incarnation: Incarnation,
+    pub storage: Storage,
+    pub node: Option<Node>,
+    /// Counts starts: what belongs to an earlier process is dropped.
+    pub life: u64,
+    /// Stopped (SIGSTOP): events wait until then.
+    pub paused_until: Instant,
+    /// Parts per million by which this clock runs fast, and where it began.
+    pub skew: u64,
+    pub offset: u64,
+    pub open: bool,
+    /// Writes in the log that a client waits for, by where they end.
+    pub waiting: BTreeMap<Lsn, u64>,
+    pub tickets: BTreeMap<u64, u64>,
+    pub wake: Option<Instant>,
+    pub flush_slow: bool,
+}
+
+impl Host {
+    pub fn member(&self) -> Member {
+        Member { node: self.id, incarnation: self.incarnation }
+    }
+
+    /// This host's clock at true time `now`.
+    pub fn clock(&self, now: Instant) -> Instant {
+        let drift = u128::from(now.0) * u128::from(self.skew) / 1_000_000;
+        Instant(now.0 + self.offset + drift as u64)
+    }
+
+    /// The true time at which this host's clock will show `local` (rounded up).
+    pub fn true_time(&self, local: Instant) -> Instant {
+        let since = u128::from(local.0.saturating_sub(self.offset));
+        Instant((since * 1_000_000 / u128::from(1_000_000 + self.skew)) as u64 + 1)
+    }
+}

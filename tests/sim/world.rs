@@ -1,0 +1,762 @@
+//! The simulated world: one queue of things to come, ordered by time, drawn from one seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aerie::ha::{ReadOutcome, SwapOutcome};
+use aerie::master::node::{Node, NodeSettings};
+use aerie::master::{Control, Effect, Event, Request};
+use aerie::types::{
+    ClusterId, ClusterState, Epoch, Incarnation, Instant, Lsn, Member, MemberEntry, Message, Mode,
+    NodeId, Nonce, TimelineHistory,
+};
+
+use crate::checker::Checker;
+use crate::coordinator::Register;
+use crate::faults::{Fault, Links, draw};
+use crate::host::Host;
+use crate::rng::Rng;
+use crate::storage::Storage;
+
+pub const CLUSTER: ClusterId = ClusterId(0xAE21E);
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub nodes: u8,
+    pub manual: bool,
+    pub strict: bool,
+    pub trace: bool,
+    /// True time with faults, then as long as needed (bounded) without.
+    pub stormy: Duration,
+    pub calm: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            nodes: 3,
+            manual: false,
+            strict: false,
+            trace: std::env::var("SEED").is_ok(),
+            stormy: Duration::from_secs(20),
+            calm: Duration::from_secs(30),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Deliver { to: NodeId, from: Member, message: Message },
+    Local { host: NodeId, life: u64, event: Event },
+    Wake { host: NodeId, life: u64 },
+    Flushed { host: NodeId, life: u64, epoch: Epoch, end: Lsn },
+    Applying { host: NodeId, life: u64, lsn: Lsn },
+    Control { host: NodeId, life: u64, ticket: u64, control: Box<Control> },
+    Read { host: NodeId, life: u64, attempt: u64 },
+    Swap { host: NodeId, life: u64, proposed: Box<ClusterState> },
+    Seed { host: NodeId, life: u64, from: NodeId },
+    Client,
+    Reader,
+    Person,
+    Fault,
+    Heal(Fault),
+    Restart { host: NodeId },
+}
+
+pub struct World {
+    pub options: Options,
+    pub now: Instant,
+    pub rng: Rng,
+    pub queue: BTreeMap<(Instant, u64), Action>,
+    pub sequence: u64,
+    pub hosts: BTreeMap<NodeId, Host>,
+    pub register: Register,
+    pub links: Links,
+    pub checker: Checker,
+    pub trace: Vec<String>,
+    pub writes: u64,
+    pub tickets: u64,
+    pub calm: bool,
+    pub lives: u64,
+}
+
+impl World {
+    pub fn new(seed: u64, options: Options) -> World {
+        let mut rng = Rng::new(seed);
+        let ids: Vec<NodeId> = (1..=options.nodes).filter_map(NodeId::new).collect();
+        let incarnation = |id: NodeId| Incarnation(u64::from(id.get()) << 32);
+        let members = ids.iter().map(|id| {
+            let entry = MemberEntry {
+                incarnation: incarnation(*id),
+                host: format!("host{id}"),
+                rpc_port: 1,
+                pg_port: 1,
+                priority: 200 - u32::from(id.get()),
+            };
+            (*id, entry)
+        });
+        let record = ClusterState {
+            version: 1,
+            cluster_id: CLUSTER,
+            epoch: Epoch::ZERO,
+            primary: ids[0],
+            in_sync: BTreeSet::from([Member { node: ids[0], incarnation: incarnation(ids[0]) }]),
+            members: members.collect(),
+            voters: BTreeSet::new(),
+            next_voters: None,
+            mode: if options.manual { Mode::Manual } else { Mode::Embedded },
+            nonce: Nonce(0),
+            history: TimelineHistory::default(),
+            not_synchronized_since: None,
+        };
+        let hosts = ids.iter().map(|id| {
+            let host = Host {
+                id: *id,
+                incarnation: incarnation(*id),
+                storage: Storage {
+                    control: Control {
+                        followed: Epoch::ZERO,
+                        promised: Epoch::ZERO,
+                        record: Some(record.clone()),
+                    },
+                    log: Vec::new(),
+                    first: Lsn::ZERO,
+                    base_history: TimelineHistory::default(),
+                    durable: Lsn::ZERO,
+                    applied: Lsn::ZERO,
+                    applied_durable: Lsn::ZERO,
+                },
+                node: None,
+                life: 0,
+                paused_until: Instant(0),
+                skew: rng.below(20_000),
+                offset: rng.below(1 << 40),
+                open: false,
+                waiting: BTreeMap::new(),
+                tickets: BTreeMap::new(),
+                wake: None,
+                flush_slow: false,
+            };
+            (*id, host)
+        });
+        let hosts = hosts.collect();
+        let mut world = World {
+            options,
+            now: Instant(1_000_000_000),
+            rng,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            hosts,
+            register: Register::new(record),
+            links: Links::default(),
+            checker: Checker::default(),
+            trace: Vec::new(),
+            writes: 0,
+            tickets: 0,
+            calm: false,
+            lives: 0,
+        };
+        for id in ids {
+            world.after(Duration::from_millis(1), Action::Restart { host: id });
+        }
+        world.after(Duration::from_millis(100), Action::Client);
+        world.after(Duration::from_millis(100), Action::Reader);
+        world.after(Duration::from_millis(1500), Action::Fault);
+        world.after(Duration::from_secs(1), Action::Person);
+        world
+    }
+
+    pub fn after(&mut self, wait: Duration, action: Action) {
+        self.sequence += 1;
+        self.queue.insert((self.now.after(wait), self.sequence), action);
+    }
+
+    pub fn soon(&mut self, low_us: u64, high_us: u64, action: Action) {
+        let (low, high) = (Duration::from_micros(low_us), Duration::from_micros(high_us));
+        let wait = self.rng.between(low, high);
+        self.after(wait, action);
+    }
+
+    fn note(&mut self, line: impl FnOnce(&World) -> String) {
+        if self.options.trace {
+            let line = line(self);
+            let line = format!("{:>9.3}ms {line}", self.now.0 as f64 / 1e6);
+            if std::env::var("SEED").is_ok() {
+                eprintln!("{line}");
+            }
+            self.trace.push(line);
+        }
+    }
+
+    /// Storm, then calm: everything works again and the cluster must come to rest.
+    pub fn run(&mut self) {
+        let storm_ends = self.now.after(self.options.stormy);
+        self.run_until(storm_ends, |_| false);
+        self.calm = true;
+        self.heal_everything();
+        let bound = self.now.after(self.options.calm);
+        let settled = self.run_until(bound, World::settled);
+        assert!(settled, "I6: not settled in {:?}: {}", self.options.calm, self.picture());
+        let writes = self.checker.acked.len();
+        let bound = self.now.after(Duration::from_secs(5));
+        let goes_on = self.run_until(bound, |world| world.checker.acked.len() > writes + 3);
+        assert!(goes_on, "I6: no write is acknowledged after the storm: {}", self.picture());
+    }
+
+    fn run_until(&mut self, bound: Instant, done: impl Fn(&World) -> bool) -> bool {
+        while let Some(((at, _), action)) = self.queue.pop_first() {
+            if at > bound {
+                self.after(at.since(self.now), action);
+                self.now = bound;
+                return done(self);
+            }
+            self.now = at;
+            self.perform(action);
+            if done(self) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// One open primary, everybody in the set, everybody at the same position.
+    fn settled(&self) -> bool {
+        let open = self.hosts.values().filter(|host| host.open).count();
+        let all = self.register.record.in_sync.len() == self.hosts.len();
+        let alive = self.hosts.values().all(|host| host.node.is_some());
+        let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied).collect();
+        open == 1 && all && alive && applied.len() == 1
+    }
+
+    fn picture(&self) -> String {
+        let mut text = format!("{}", self.register.record);
+        for host in self.hosts.values() {
+            let view = host.node.as_ref().map(Node::view);
+            let role = view.as_ref().map_or("dead", |view| view.role);
+            let why = view.map_or(String::new(), |view| view.closed_reason);
+            let (end, applied) = (host.storage.end(), host.storage.applied);
+            text += &format!("; node {} {role} end={end} applied={applied} {why}", host.id);
+        }
+        text
+    }
+
+    fn heal_everything(&mut self) {
+        self.links = Links::default();
+        self.register.up = true;
+        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        for id in ids {
+            let host = self.hosts.get_mut(&id).unwrap();
+            host.paused_until = self.now;
+            host.flush_slow = false;
+            if host.node.is_none() {
+                self.after(Duration::from_millis(1), Action::Restart { host: id });
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        // A stopped host does nothing; what comes for it waits.
+        if let Some(host) = self.busy_with(&action) {
+            let until = self.hosts[&host].paused_until;
+            if until > self.now {
+                self.after(until.since(self.now) + Duration::from_nanos(1), action);
+                return;
+            }
+        }
+        match action {
+            Action::Deliver { to, from, message } => {
+                let event = Event::Received { from, message };
+                let life = self.hosts[&to].life;
+                self.step(to, life, event);
+            }
+            Action::Local { host, life, event } => self.step(host, life, event),
+            Action::Wake { host, life } => self.wake(host, life),
+            Action::Flushed { host, life, epoch, end } => self.flushed(host, life, epoch, end),
+            Action::Applying { host, life, lsn } => self.apply(host, life, lsn),
+            Action::Control { host, life, ticket, control } => {
+                if self.current(host, life) {
+                    self.hosts.get_mut(&host).unwrap().storage.control = *control;
+                    self.step(host, life, Event::Persisted { ticket });
+                }
+            }
+            Action::Read { host, life, attempt } => self.read_record(host, life, attempt),
+            Action::Swap { host, life, proposed } => self.swap(host, life, &proposed),
+            Action::Seed { host, life, from } => self.seed(host, life, from),
+            Action::Client => self.client(),
+            Action::Reader => self.reader(),
+            Action::Person => self.person(),
+            Action::Fault => self.fault(),
+            Action::Heal(fault) => self.heal(fault),
+            Action::Restart { host } => self.restart(host),
+        }
+    }
+
+    fn busy_with(&self, action: &Action) -> Option<NodeId> {
+        match action {
+            Action::Deliver { to: host, .. }
+            | Action::Local { host, .. }
+            | Action::Wake { host, .. }
+            | Action::Flushed { host, .. }
+            | Action::Applying { host, .. }
+            | Action::Control { host, .. } => Some(*host),
+            _ => None,
+        }
+    }
+
+    fn current(&self, host: NodeId, life: u64) -> bool {
+        self.hosts[&host].life == life && self.hosts[&host].node.is_some()
+    }
+
+    pub fn step(&mut self, id: NodeId, life: u64, event: Event) {
+        if !self.current(id, life) {
+            return;
+        }
+        self.note(|_| format!("node {id} <- {event}"));
+        let now = self.now;
+        let host = self.hosts.get_mut(&id).unwrap();
+        let local = host.clock(now);
+        let mut effects = Vec::new();
+        let Some(node) = &mut host.node else { return };
+        node.step(local, event, &mut effects);
+        self.perform_effects(id, effects);
+        self.answer_clients(id);
+        self.arm(id);
+    }
+
+    fn arm(&mut self, id: NodeId) {
+        let now = self.now;
+        let host = self.hosts.get_mut(&id).unwrap();
+        let deadline = host.node.as_ref().and_then(Node::deadline);
+        let at = deadline.map(|local| host.true_time(local).max(now));
+        if at.is_some() && at != host.wake {
+            host.wake = at;
+            let life = host.life;
+            let wait = at.unwrap_or(now).since(now);
+            self.after(wait, Action::Wake { host: id, life });
+        }
+    }
+
+    fn wake(&mut self, id: NodeId, life: u64) {
+        if !self.current(id, life) {
+            return;
+        }
+        let now = self.now;
+        let host = self.hosts.get_mut(&id).unwrap();
+        host.wake = None;
+        let local = host.clock(now);
+        let due = host.node.as_ref().and_then(Node::deadline).is_some_and(|at| at <= local);
+        if due {
+            self.step(id, life, Event::Deadline);
+        } else {
+            self.arm(id);
+        }
+    }
+
+    fn perform_effects(&mut self, id: NodeId, effects: Vec<Effect>) {
+        let life = self.hosts[&id].life;
+        for effect in effects {
+            self.note(|_| format!("node {id} -> {effect}"));
+            match effect {
+                Effect::Append { epoch, lsn, commit_lsn, payload } => {
+                    let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
+                    storage.append(epoch, lsn, commit_lsn, &payload);
+                }
+                Effect::AppendEncoded { from, records, .. } => {
+                    self.hosts.get_mut(&id).unwrap().storage.append_encoded(from, &records);
+                }
+                Effect::Flush { epoch } => {
+                    let host = &self.hosts[&id];
+                    let (end, slow) = (host.storage.end(), host.flush_slow);
+                    let (low, high) = if slow { (100_000, 3_000_000) } else { (100, 3_000) };
+                    self.soon(low, high, Action::Flushed { host: id, life, epoch, end });
+                }
+                Effect::Cut { at } => {
+                    self.hosts.get_mut(&id).unwrap().storage.cut(at);
+                    let event = Event::Cut { end: at };
+                    self.soon(100, 3_000, Action::Local { host: id, life, event });
+                }
+                Effect::Ship { to, epoch, from, max_bytes, commit_lsn, sent_at } => {
+                    let records = self.hosts[&id].storage.read(from, max_bytes.min(400) as usize);
+                    let end = from.advance(records.len() as u64);
+                    if !records.is_empty() {
+                        let message = Message::Append { epoch, from, records, commit_lsn, sent_at };
+                        self.send(id, to, message);
+                    }
+                    let event = Event::Shipped { to, epoch, end };
+                    self.after(Duration::ZERO, Action::Local { host: id, life, event });
+                }
+                Effect::Send { to, message } => self.send(id, to, message),
+                Effect::Apply { lsn } => {
+                    self.soon(50, 2_000, Action::Applying { host: id, life, lsn });
+                }
+                Effect::Persist { ticket, control } => {
+                    // One file, written in order.
+                    let wait = Duration::from_micros(800);
+                    self.after(wait, Action::Control { host: id, life, ticket, control });
+                }
+                Effect::ReadRecord { attempt, .. } => {
+                    self.soon(200, 5_000, Action::Read { host: id, life, attempt });
+                }
+                Effect::Swap { proposed, .. } => {
+                    self.soon(200, 5_000, Action::Swap { host: id, life, proposed });
+                }
+                Effect::Seed { from, .. } => {
+                    self.soon(5_000, 400_000, Action::Seed { host: id, life, from });
+                }
+                Effect::AskRelease { of } => {
+                    let event = Event::Request {
+                        ticket: 0,
+                        request: Request::Release { to: Some(id) },
+                    };
+                    let life = self.hosts[&of].life;
+                    self.soon(200, 5_000, Action::Local { host: of, life, event });
+                }
+                Effect::Open { .. } => self.opened(id),
+                Effect::Close { .. } => {
+                    let host = self.hosts.get_mut(&id).unwrap();
+                    host.open = false;
+                    host.waiting.clear();
+                }
+                Effect::Proposed { ticket, end } => {
+                    let host = self.hosts.get_mut(&id).unwrap();
+                    if let Some(write) = host.tickets.remove(&ticket) {
+                        host.waiting.insert(end, write);
+                    }
+                }
+                Effect::Rejected { ticket, .. } => {
+                    self.hosts.get_mut(&id).unwrap().tickets.remove(&ticket);
+                }
+                Effect::Answer { .. } | Effect::Report { .. } => {}
+                Effect::Fatal { reason } => panic!("node {id} gave up: {reason}"),
+            }
+        }
+    }
+
+    fn opened(&mut self, id: NodeId) {
+        let storage = &self.hosts[&id].storage;
+        let from = storage.first;
+        let applied = storage.applied;
+        let content = |end: Lsn| {
+            // What lies below a seed was applied there before the seed was taken.
+            if end <= from && from <= applied {
+                self.checker.acked.get(&end).copied()
+            } else {
+                storage.content_at(end)
+            }
+        };
+        let contents: BTreeMap<Lsn, Option<u64>> =
+            self.checker.acked.keys().map(|end| (*end, content(*end))).collect();
+        self.checker.opened(id, |end| contents.get(&end).copied().flatten());
+        self.hosts.get_mut(&id).unwrap().open = true;
+    }
+
+    fn answer_clients(&mut self, id: NodeId) {
+        let host = self.hosts.get_mut(&id).unwrap();
+        if !host.open {
+            return;
+        }
+        let applied = host.storage.applied;
+        while let Some((end, write)) = host.waiting.first_key_value().map(|(e, w)| (*e, *w)) {
+            if end > applied {
+                break;
+            }
+            host.waiting.pop_first();
+            let entry = host.storage.log.iter().find(|entry| entry.end == end);
+            let epoch = entry.map(|entry| entry.epoch).expect("an acked write is in the log");
+            self.checker.acknowledged(id, epoch, end, write);
+        }
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+        let lossy = !self.calm;
+        if !self.hosts.contains_key(&to) || self.links.cut.contains(&(from, to)) {
+            return;
+        }
+        if lossy && self.rng.percent(1) {
+            return;
+        }
+        let member = self.hosts[&from].member();
+        if lossy && self.rng.percent(1) {
+            let message = message.clone();
+            self.soon(1_000, 400_000, Action::Deliver { to, from: member, message });
+        }
+        let slow = lossy && self.rng.percent(1);
+        let high = if slow { 200_000 } else { 3_000 };
+        self.soon(100, high, Action::Deliver { to, from: member, message });
+    }
+
+    fn flushed(&mut self, id: NodeId, life: u64, epoch: Epoch, end: Lsn) {
+        if !self.current(id, life) {
+            return;
+        }
+        let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
+        let end = end.min(storage.end());
+        storage.durable = storage.durable.max(end);
+        self.step(id, life, Event::Flushed { epoch, end });
+    }
+
+    fn apply(&mut self, id: NodeId, life: u64, lsn: Lsn) {
+        if !self.current(id, life) {
+            return;
+        }
+        let flush = self.rng.percent(10);
+        let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
+        assert!(lsn <= storage.durable, "node {id} applies {lsn} before it is flushed here");
+        for (end, content) in storage.between(lsn) {
+            self.checker.applied(id, end, content);
+        }
+        storage.applied = storage.applied.max(lsn);
+        if flush {
+            storage.applied_durable = storage.applied;
+        }
+        let lsn = storage.applied;
+        self.step(id, life, Event::Applied { lsn });
+    }
+
+    fn reaches_coordinator(&mut self, id: NodeId) -> bool {
+        let cut = self.links.no_coordinator.contains(&id) || !self.register.up;
+        !cut && (self.calm || !self.rng.percent(3))
+    }
+
+    fn read_record(&mut self, id: NodeId, life: u64, attempt: u64) {
+        let outcome = if self.reaches_coordinator(id) && self.reaches_coordinator(id) {
+            self.register.read()
+        } else {
+            ReadOutcome::Unavailable { reason: "no answer".to_owned() }
+        };
+        let wait = if matches!(outcome, ReadOutcome::Record(_)) { 2_000 } else { 100_000 };
+        let event = Event::RecordRead { attempt, outcome };
+        self.soon(200, wait, Action::Local { host: id, life, event });
+    }
+
+    fn swap(&mut self, id: NodeId, life: u64, proposed: &ClusterState) {
+        let by = Member { node: id, incarnation: self.hosts[&id].incarnation };
+        let nonce = proposed.nonce;
+        let lost = SwapOutcome::Unknown { reason: "no answer".to_owned() };
+        if !self.reaches_coordinator(id) {
+            if self.rng.percent(30) {
+                // It will arrive all the same, late.
+                let late = Action::Swap { host: id, life, proposed: Box::new(proposed.clone()) };
+                self.soon(10_000, 2_000_000, late);
+            }
+            let event = Event::Swapped { nonce, outcome: lost };
+            self.soon(100_000, 150_000, Action::Local { host: id, life, event });
+            return;
+        }
+        let outcome = self.register.swap(proposed, by);
+        self.note(|world| format!("swap by {id}: {outcome:?}; {}", world.register.record));
+        let answered = self.reaches_coordinator(id);
+        let outcome = if answered { outcome } else { lost };
+        let event = Event::Swapped { nonce, outcome };
+        let wait = if answered { 2_000 } else { 150_000 };
+        self.soon(200, wait, Action::Local { host: id, life, event });
+    }
+
+    fn seed(&mut self, id: NodeId, life: u64, from: NodeId) {
+        if !self.current(id, life) {
+            return;
+        }
+        let source = &self.hosts[&from];
+        let cut = self.links.cut.contains(&(from, id)) || self.links.cut.contains(&(id, from));
+        if cut || !source.open {
+            let event = Event::SeedFailed { reason: "no primary there".to_owned() };
+            self.step(id, life, event);
+            return;
+        }
+        let at = source.storage.applied;
+        let mut history = source.storage.history();
+        history.cut(at);
+        self.lives += 1;
+        let incarnation = Incarnation(u64::from(id.get()) << 32 | self.lives);
+        let host = self.hosts.get_mut(&id).unwrap();
+        host.incarnation = incarnation;
+        let storage = &mut host.storage;
+        storage.log.clear();
+        storage.first = at;
+        storage.base_history = history;
+        storage.durable = at;
+        storage.applied = at;
+        storage.applied_durable = at;
+        let log = storage.found();
+        self.step(id, life, Event::Seeded { incarnation, log });
+    }
+
+    fn client(&mut self) {
+        self.soon(2_000, 40_000, Action::Client);
+        let open: Vec<NodeId> = self.hosts.values().filter(|h| h.open).map(|h| h.id).collect();
+        if open.is_empty() {
+            return;
+        }
+        let id = open[self.rng.below(open.len() as u64) as usize];
+        self.writes += 1;
+        self.tickets += 1;
+        let (ticket, write) = (self.tickets, self.writes);
+        let host = self.hosts.get_mut(&id).unwrap();
+        host.tickets.insert(ticket, write);
+        let life = host.life;
+        let event = Event::Propose { ticket, payload: write.to_le_bytes().to_vec() };
+        self.after(Duration::ZERO, Action::Local { host: id, life, event });
+    }
+
+    fn reader(&mut self) {
+        self.soon(5_000, 30_000, Action::Reader);
+        if self.options.manual {
+            return; // An old primary cut off from all but its readers serves old rows there.
+        }
+        let now = self.now;
+        let readable = self.hosts.values().filter(|host| {
+            let until = host.node.as_ref().and_then(Node::readable_until);
+            host.paused_until <= now && until.is_some_and(|until| host.clock(now) < until)
+        });
+        let reads: Vec<(NodeId, Lsn)> = readable.map(|h| (h.id, h.storage.applied)).collect();
+        for (id, applied) in reads {
+            self.checker.read(id, applied);
+        }
+    }
+
+    /// Manual mode: somebody looks from time to time and activates a standby.
+    fn person(&mut self) {
+        self.soon(500_000, 2_000_000, Action::Person);
+        let open = self.hosts.values().any(|host| host.open && host.paused_until <= self.now);
+        if !self.options.manual || open {
+            return;
+        }
+        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let id = ids[self.rng.below(ids.len() as u64) as usize];
+        let life = self.hosts[&id].life;
+        let request = Request::Activate { force: false, switchover: self.rng.percent(30) };
+        self.step(id, life, Event::Request { ticket: 0, request });
+    }
+
+    fn fault(&mut self) {
+        if self.calm {
+            return;
+        }
+        self.soon(50_000, 3_000_000, Action::Fault);
+        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        let fault = draw(&mut self.rng, &ids, self.options.manual);
+        self.note(|_| format!("fault {fault:?}"));
+        match fault.clone() {
+            Fault::Crash { node, power, down } => {
+                self.crash(node, power);
+                self.after(down, Action::Restart { host: node });
+            }
+            Fault::CrashAll { power } => {
+                for id in ids {
+                    self.crash(id, power);
+                    self.soon(10_000, 1_000_000, Action::Restart { host: id });
+                }
+            }
+            Fault::Pause { node, span } => {
+                self.hosts.get_mut(&node).unwrap().paused_until = self.now.after(span);
+            }
+            Fault::Cut { from, to, both, span } => {
+                self.links.cut.insert((from, to));
+                if both {
+                    self.links.cut.insert((to, from));
+                }
+                self.after(span, Action::Heal(fault));
+            }
+            Fault::CoordinatorDown { span } => {
+                self.register.up = false;
+                self.after(span, Action::Heal(fault));
+            }
+            Fault::CoordinatorCut { node, span } => {
+                self.links.no_coordinator.insert(node);
+                self.after(span, Action::Heal(fault));
+            }
+            Fault::SlowDisk { node, span } => {
+                self.hosts.get_mut(&node).unwrap().flush_slow = true;
+                self.after(span, Action::Heal(fault));
+            }
+            Fault::Wipe { node } => self.wipe(node),
+            Fault::Release { node } => {
+                let life = self.hosts[&node].life;
+                let request = Request::Release { to: None };
+                self.step(node, life, Event::Request { ticket: 0, request });
+            }
+        }
+    }
+
+    fn heal(&mut self, fault: Fault) {
+        match fault {
+            Fault::Cut { from, to, .. } => {
+                self.links.cut.remove(&(from, to));
+                self.links.cut.remove(&(to, from));
+            }
+            Fault::CoordinatorDown { .. } => self.register.up = true,
+            Fault::CoordinatorCut { node, .. } => {
+                self.links.no_coordinator.remove(&node);
+            }
+            Fault::SlowDisk { node, .. } => {
+                self.hosts.get_mut(&node).unwrap().flush_slow = false;
+            }
+            _ => {}
+        }
+    }
+
+    fn crash(&mut self, id: NodeId, power: bool) {
+        let host = self.hosts.get_mut(&id).unwrap();
+        if host.node.take().is_none() {
+            return;
+        }
+        host.life += 1;
+        host.open = false;
+        host.waiting.clear();
+        host.tickets.clear();
+        host.wake = None;
+        host.paused_until = Instant(0);
+        host.storage.crash(power, &mut self.rng);
+    }
+
+    /// Only where another member of the recorded set still has its data: no rule helps otherwise.
+    fn wipe(&mut self, id: NodeId) {
+        let record = &self.register.record;
+        let safe = self.hosts.values().any(|host| {
+            host.id != id && record.is_in_sync(host.member())
+        });
+        if !safe {
+            return;
+        }
+        self.crash(id, true);
+        self.lives += 1;
+        let lives = self.lives;
+        let host = self.hosts.get_mut(&id).unwrap();
+        host.incarnation = Incarnation(u64::from(id.get()) << 32 | lives);
+        host.storage = Storage {
+            control: Control { followed: Epoch::ZERO, promised: Epoch::ZERO, record: None },
+            log: Vec::new(),
+            first: Lsn::ZERO,
+            base_history: TimelineHistory::default(),
+            durable: Lsn::ZERO,
+            applied: Lsn::ZERO,
+            applied_durable: Lsn::ZERO,
+        };
+        self.soon(10_000, 1_000_000, Action::Restart { host: id });
+    }
+
+    fn restart(&mut self, id: NodeId) {
+        let lease = Duration::from_millis(500);
+        let settings = NodeSettings {
+            lease,
+            standby_timeout: if self.options.manual { lease * 2 } else { lease / 2 },
+            strict: self.options.strict,
+            ..NodeSettings::default()
+        };
+        let now = self.now;
+        let host = self.hosts.get_mut(&id).unwrap();
+        if host.node.is_some() {
+            return;
+        }
+        host.life += 1;
+        let mut effects = Vec::new();
+        let (control, found) = (host.storage.control.clone(), host.storage.found());
+        let identity = (CLUSTER, host.member());
+        let local = host.clock(now);
+        let node = Node::new(settings, identity, control, found, (local, &mut effects));
+        host.node = Some(node);
+        self.note(|_| format!("node {id} starts"));
+        self.perform_effects(id, effects);
+        self.arm(id);
+    }
+}
