@@ -50,8 +50,8 @@ setup-bench:
 
 # What takes longer than a commit should: more seeds, more kills.
 test-long: setup
-	AERIE_SIM_SEEDS=20000 cargo test --test sim
-	AERIE_E2E_KILLS=500 cargo test --test e2e
+	SIM_SEEDS=20000 cargo test --test sim
+	E2E_KILLS=500 cargo test --test e2e
 
 # Against PostgreSQL in the same run. Only our crate is built anew with optimisation; the
 # dependencies keep what [profile.dev.package."*"] says.

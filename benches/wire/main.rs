@@ -43,8 +43,8 @@ fn main() -> anyhow::Result<()> {
     if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
         return Ok(());
     }
-    let seconds = match std::env::var("AERIE_BENCH_SECONDS") {
-        Ok(text) => text.parse().context("AERIE_BENCH_SECONDS")?,
+    let seconds = match std::env::var("BENCH_SECONDS") {
+        Ok(text) => text.parse().context("BENCH_SECONDS")?,
         Err(_) => 5,
     };
     let length = Duration::from_secs(seconds);

@@ -25,9 +25,9 @@ impl Dice {
 
 #[test]
 fn any_process_killed_at_random_loses_no_row() {
-    let seed = setting("AERIE_E2E_SEED", SEED);
-    let kills = setting("AERIE_E2E_KILLS", KILLS as u64);
-    println!("AERIE_E2E_SEED={seed} AERIE_E2E_KILLS={kills}");
+    let seed = setting("E2E_SEED", SEED);
+    let kills = setting("E2E_KILLS", KILLS as u64);
+    println!("E2E_SEED={seed} E2E_KILLS={kills}");
     let mut dice = Dice(seed);
     let cluster = Cluster::start(Shape { standbys: 1, segments: 2 });
     cluster.synchronized();
