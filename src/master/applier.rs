@@ -31,6 +31,8 @@ pub(super) struct ApplyTo {
 
 pub(super) struct Applier<D: Disk> {
     pub(super) catalog: Catalog,
+    /// Where the log begins for an empty catalog.
+    pub(super) start: Lsn,
     pub(super) tail: Arc<LogTail>,
     pub(super) reader: Option<Reader<D>>,
     pub(super) waiters: Arc<Waiters>,
@@ -59,7 +61,7 @@ impl<D: Disk> Applier<D> {
 
     fn apply_to(&self, target: Lsn) -> Result<(), String> {
         loop {
-            let from = self.catalog.applied_lsn();
+            let from = self.catalog.applied_lsn().max(self.start);
             if from >= target {
                 break;
             }

@@ -43,7 +43,15 @@ mod status;
 
 pub mod console;
 pub mod data_dir;
+mod errands;
+pub mod init;
 mod seeded;
+
+mod services;
+mod start;
+mod threads;
+
+pub use start::{Master, StartError, start};
 
 pub use control_file::{ControlFile, ControlFileError};
 pub use event::{

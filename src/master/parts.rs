@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{broadcast, watch};
 
 use crate::catalog::{Catalog, Digest, ReadView, digest_of};
+use crate::frontend::Sessions;
 use crate::runtime::config::MasterSettings;
 use crate::runtime::{Clock, RpcAuth};
 use crate::types::{ClusterId, Lsn};
@@ -14,6 +15,7 @@ use super::answers::Answers;
 use super::digest_points::DigestPoints;
 use super::node::NodeView;
 use super::segments::Segments;
+use super::waiters::Waiters;
 
 /// How the process is to end (PostgreSQL's three ways).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +43,8 @@ pub(super) struct Parts {
     pub(super) catalog: Catalog,
     pub(super) digests: Arc<DigestPoints>,
     pub(super) digest: DigestCache,
-    pub(super) sessions: Arc<dyn Fn() -> usize + Send + Sync>,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) stop: watch::Sender<Option<StopMode>>,
     /// What a takeover has to say while it is watched.
     pub(super) says: broadcast::Sender<String>,

@@ -1,14 +1,16 @@
 //! Carries out the node's effects: hands each to the thread or task that does such things. Nothing
 //! here waits for a disk or a peer, and nothing here decides.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 
 use crate::catalog::Catalog;
 use crate::ha::Coordinator;
 use crate::runtime::{Disk, Net};
-use crate::types::{ClusterId, Envelope, Epoch, Instant, Lsn, Member, Message, NodeId};
+use crate::types::{
+    ClusterId, Envelope, Epoch, Instant, Lsn, Member, Message, NodeId, TimelineHistory,
+};
 use crate::wal::record::{PayloadKind, Record, encode, encode_payload};
 use crate::wal::{Frames, Reader};
 
@@ -39,7 +41,7 @@ pub(super) struct Performer<C, D: Disk> {
     pub(super) me: Member,
     pub(super) tasks: Handle,
     pub(super) coordinator: Arc<C>,
-    pub(super) errands: Arc<dyn Errands>,
+    pub(super) errands: Box<dyn Errands>,
     pub(super) net: Arc<dyn Net>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) tail: Arc<LogTail>,
@@ -52,6 +54,8 @@ pub(super) struct Performer<C, D: Disk> {
     pub(super) waiters: Arc<Waiters>,
     pub(super) answers: Arc<Answers>,
     pub(super) door: Arc<Door>,
+    /// Of this node's log, for those who are seeded from here.
+    pub(super) history: Arc<Mutex<TimelineHistory>>,
     pub(super) fatal: Fatal,
 }
 
@@ -75,6 +79,7 @@ impl<C: Coordinator, D: Disk> World for Performer<C, D> {
             Effect::Flush { epoch } => self.log(LogCommand::Flush { epoch }),
             Effect::Cut { at } => {
                 self.tail.cut(at);
+                self.history().cut(at);
                 self.log(LogCommand::Cut { at });
             }
             Effect::Ship { to, epoch, from, max_bytes, commit_lsn, sent_at } => {
@@ -117,6 +122,7 @@ impl<C: Coordinator, D: Disk> Performer<C, D> {
                 let primary = self.other_primary();
                 self.door.set(Standing::Closed { reason: reason.clone(), primary });
                 self.waiters.close(&reason);
+                self.catalog.step_down();
             }
             Effect::Proposed { ticket, end } => {
                 if let Some(xid) = self.waiters.appended(ticket, end) {
@@ -147,6 +153,7 @@ impl<C: Coordinator, D: Disk> Performer<C, D> {
         };
         let mut bytes = Vec::new();
         encode(&Record { epoch, lsn, commit_lsn, payload }, &mut bytes);
+        self.history().note(epoch, lsn);
         self.log_record(lsn, Arc::from(bytes));
     }
 
@@ -155,11 +162,16 @@ impl<C: Coordinator, D: Disk> Performer<C, D> {
         let mut end = from;
         for frame in frames.by_ref() {
             end = frame.lsn.advance(frame.bytes.len() as u64);
+            self.history().note(frame.epoch, frame.lsn);
             self.log_record(frame.lsn, Arc::from(frame.bytes));
         }
         if end.bytes_since(from) != records.len() as u64 {
             self.fatal.end(&format!("damaged records received for {end}"));
         }
+    }
+
+    fn history(&self) -> MutexGuard<'_, TimelineHistory> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log_record(&self, lsn: Lsn, record: Arc<[u8]>) {

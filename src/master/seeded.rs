@@ -32,6 +32,19 @@ impl DataDir {
         }
         Ok(())
     }
+
+    /// Removes transfers and checkpoints that were under way when the process ended.
+    pub fn remove_leftovers(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.root())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name == "seed.partial" || name.starts_with("checkpoint.") {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn remove_others(folder: &Path, present: &str) -> io::Result<()> {

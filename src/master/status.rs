@@ -1,5 +1,6 @@
 //! What a node says of itself to `hawq state` and to other masters.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::ReadView;
@@ -16,11 +17,13 @@ use super::segment_table;
 /// A standby not heard for so long is shown as unreachable.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
 
-pub(super) async fn reply(parts: &Parts) -> v1::StatusReply {
+pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
     let (view, now) = (parts.view(), parts.clock.now());
     let views = parts.segments.views().await;
     let (summary, detail, error) = mirroring_state(parts, &view, now);
-    let digest = parts.digest.get(&parts.catalog);
+    let reading = Arc::clone(parts);
+    let digest = tokio::task::spawn_blocking(move || reading.digest.get(&reading.catalog));
+    let digest = digest.await.ok().flatten();
     let filled = *parts.filled.borrow();
     let closed_reason = match (view.open, filled) {
         (true, false) => "the catalog is being filled".to_owned(),
@@ -50,12 +53,16 @@ pub(super) async fn reply(parts: &Parts) -> v1::StatusReply {
         error_message: error.unwrap_or_default(),
         heard_primary_ago_ms: view.primary_heard.map(|at| millis(now.since(at))),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        sessions: u32::try_from((parts.sessions)()).unwrap_or(u32::MAX),
+        sessions: u32::try_from(parts.sessions.count()).unwrap_or(u32::MAX),
         data_dir: parts.data_dir.display().to_string(),
         started_at_us: parts.started_at,
         digest: digest.map_or_else(String::new, |(_, digest)| digest.to_string()),
         digest_lsn: digest.map_or(0, |(lsn, _)| lsn.0),
     }
+}
+
+pub(super) fn is_open_primary(view: &NodeView) -> bool {
+    view.open && view.role == "primary"
 }
 
 /// An open primary knows by itself; others show what they have applied.

@@ -1,0 +1,161 @@
+//! The gRPC server of a master (replication, control, segment registry) and the tasks that follow
+//! the node's state: whom to be connected to, what to tell the segments, what to keep on disk.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::interceptor::InterceptedService;
+
+use crate::proto::v1::control_server::ControlServer;
+use crate::runtime::config::MasterSettings;
+use crate::segment_rm::{RegistryReply, registry_server};
+use crate::types::{Envelope, Heartbeat};
+
+use super::auth::Credentials;
+use super::checkpointer::Checkpointer;
+use super::control_service::ControlService;
+use super::inbox::Inbox;
+use super::parts::Parts;
+use super::replication_service::{ReplicationService, server_builder};
+use super::seed::{MakeCheckpoint, SeedSource};
+use super::start::StartError;
+use super::transport::{PeerAddress, Transport};
+use super::witnesses::{RpcWitnesses, tell_segments};
+use super::{digest_watch, status};
+
+/// Messages from other masters that wait for the node's loop.
+const MESSAGES_MAX: usize = 4096;
+
+/// After a failover every segment connects at once.
+const BACKLOG: u32 = 4096;
+
+pub(super) struct Services {
+    pub(super) parts: Arc<Parts>,
+    pub(super) credentials: Credentials,
+    pub(super) transport: Arc<Transport>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) witnesses: Arc<RpcWitnesses>,
+    pub(super) checkpointer: Checkpointer,
+    pub(super) seeds: Arc<MakeCheckpoint>,
+}
+
+/// Binds the address for masters and segments.
+pub(super) async fn listen(settings: &MasterSettings) -> Result<TcpListener, StartError> {
+    let host = rpc_host(settings).await?;
+    let address = SocketAddr::new(host, settings.rpc_port);
+    let bind = || {
+        let socket =
+            if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|source| StartError::Listen { address, source })
+}
+
+/// The one address that `listen_addresses` names, else all of them.
+async fn rpc_host(settings: &MasterSettings) -> Result<IpAddr, StartError> {
+    let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let [name] = settings.listen_addresses.as_slice() else { return Ok(everywhere) };
+    let doing = format!("find the address of \"{name}\" (listen_addresses)");
+    let failed = |source| StartError::Io { doing: doing.clone(), source };
+    let mut found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(failed)?;
+    let first = found.next().map(|address| address.ip());
+    first.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
+}
+
+impl Services {
+    /// Everything ends with the process or with the node's loop.
+    pub(super) fn start(self, listener: TcpListener, rpc: &Handle) {
+        let Services { parts, credentials, transport, inbox, witnesses, checkpointer, seeds } =
+            self;
+        let (messages, received) = mpsc::channel(MESSAGES_MAX);
+        let me = parts.view().me.node;
+        let replication =
+            ReplicationService::server(&credentials, me, messages, SeedSource::new(seeds));
+        let control = ControlServer::new(ControlService { parts: Arc::clone(&parts) });
+        let control = InterceptedService::new(control, credentials.check_secret());
+        let hearing = Arc::clone(&parts);
+        let registry =
+            registry_server(&parts.auth, move |heartbeat, peer| hear(&hearing, heartbeat, peer));
+        let server = server_builder()
+            .add_service(replication)
+            .add_service(control)
+            .add_service(registry)
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        rpc.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!("the gRPC server ended: {error}");
+            }
+        });
+        rpc.spawn(deliver(received, inbox));
+        rpc.spawn(connect_peers(Arc::clone(&parts), transport));
+        rpc.spawn(announce_reigns(Arc::clone(&parts), witnesses));
+        rpc.spawn(checkpointer.run());
+        rpc.spawn(digest_watch::run(parts));
+    }
+}
+
+fn hear(parts: &Parts, heartbeat: Heartbeat, peer: String) -> RegistryReply {
+    let view = parts.view();
+    let epoch = heartbeat.epoch;
+    if epoch > view.epoch {
+        tracing::debug!("a segment follows epoch {epoch}, this node {}", view.epoch);
+    }
+    parts.segments.heartbeat(heartbeat, peer);
+    RegistryReply {
+        epoch: view.epoch,
+        reigning: status::is_open_primary(&view),
+        record: view.record.clone(),
+        heartbeat_interval: Duration::ZERO,
+    }
+}
+
+/// From the service to the node's loop.
+async fn deliver(mut received: mpsc::Receiver<Envelope>, inbox: Arc<Inbox>) {
+    while let Some(Envelope { from, message, .. }) = received.recv().await {
+        inbox.receive(from, message);
+    }
+}
+
+/// Keeps connections to all other members of the record.
+async fn connect_peers(parts: Arc<Parts>, transport: Arc<Transport>) {
+    let mut node = parts.node.clone();
+    loop {
+        let view = Arc::clone(&node.borrow_and_update());
+        let members = view.record.iter().flat_map(|record| &record.members);
+        let others = members.filter(|(node, _)| **node != view.me.node);
+        let address = |host: &str, rpc_port| PeerAddress { host: host.to_owned(), rpc_port };
+        transport.set_peers(
+            others.map(|(node, entry)| (*node, address(&entry.host, entry.rpc_port))).collect(),
+        );
+        if node.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the segments of each reign of this node, so that they refuse the one before.
+async fn announce_reigns(parts: Arc<Parts>, witnesses: Arc<RpcWitnesses>) {
+    let mut node = parts.node.clone();
+    let mut announced = None;
+    loop {
+        let view = Arc::clone(&node.borrow_and_update());
+        let record = view.record.clone().filter(|_| status::is_open_primary(&view));
+        let key = record.as_ref().map(|record| (record.epoch, record.version));
+        if let Some(record) = record
+            && key != announced
+        {
+            announced = key;
+            tell_segments(Arc::clone(&witnesses), record).await;
+        }
+        if node.changed().await.is_err() {
+            return;
+        }
+    }
+}

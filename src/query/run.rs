@@ -1,0 +1,507 @@
+//! Carries out statements: queries through the planner, the others by hand.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::ScalarValue;
+
+use super::block::BlockKind;
+use super::ddl::Ddl;
+use super::error::Error;
+use super::query_run::{self, Answer};
+use super::session::{Cursor, OutputColumn, Output, Prepared, Session};
+use super::settings::Scope;
+use super::statement::{Direction, Kind, Modes, SetValue, Statement};
+use super::types;
+use super::{ddl_run, effects, utility};
+
+/// Prepared statements and cursors of one session.
+const NAMES_MAX: usize = 1_000;
+
+impl Session {
+    /// Parameter types and result columns, without running anything.
+    pub(crate) fn describe(
+        &self,
+        statement: &Statement,
+        declared: &[Option<u32>],
+    ) -> Result<(Vec<u32>, Vec<OutputColumn>), Error> {
+        let column = |name: &str| vec![utility::text_column(name)];
+        Ok(match &statement.kind {
+            Kind::Query(query) => {
+                return query_run::describe(&self.planning_context(), query, declared);
+            }
+            Kind::Show { name } => {
+                self.settings.show(name, self.engine.live.as_ref())?;
+                (Vec::new(), column(&utility::shown_name(name)))
+            }
+            Kind::ShowAll => {
+                let names = ["name", "setting", "description"];
+                (Vec::new(), names.iter().map(|name| utility::text_column(name)).collect())
+            }
+            Kind::Explain { statement, .. } => {
+                let (parameters, _) = self.describe(statement, declared)?;
+                (parameters, column("QUERY PLAN"))
+            }
+            Kind::Execute { name, .. } => (Vec::new(), self.named(name)?.columns.clone()),
+            Kind::Fetch { name, moves: false, .. } => {
+                (Vec::new(), self.cursor(name)?.columns.clone())
+            }
+            _ => (Vec::new(), Vec::new()),
+        })
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Result<&Arc<Prepared>, Error> {
+        self.prepared.get(name).ok_or_else(|| Error::UndefinedPrepared { name: name.to_owned() })
+    }
+
+    fn cursor(&self, name: &str) -> Result<&Cursor, Error> {
+        self.cursors.get(name).ok_or_else(|| Error::UndefinedCursor { name: name.to_owned() })
+    }
+
+    pub(crate) async fn run(
+        &mut self,
+        statement: &Statement,
+        types: &[u32],
+        parameters: &[ScalarValue],
+    ) -> Result<Output, Error> {
+        match &statement.kind {
+            Kind::Query(_) | Kind::Explain { .. } | Kind::CopyOut { .. } | Kind::Declare { .. } => {
+                self.run_query(statement, types, parameters).await
+            }
+            Kind::Execute { name, arguments } => {
+                let prepared = Arc::clone(self.named(name)?);
+                let context = self.planning_context();
+                let values =
+                    query_run::constants(&context, arguments, &prepared.parameter_types).await?;
+                let (statement, types) = (&prepared.statement, &prepared.parameter_types);
+                Box::pin(self.run(statement, types, &values)).await
+            }
+            Kind::Prepare { name, types, statement } => {
+                self.run_prepare(name, types, statement).await
+            }
+            Kind::Begin { .. }
+            | Kind::Commit { .. }
+            | Kind::Rollback { .. }
+            | Kind::Savepoint { .. }
+            | Kind::SetTransaction { .. } => self.run_transaction(&statement.kind).await,
+            Kind::Fetch { name, direction, moves } => self.run_fetch(name, *direction, *moves),
+            Kind::Ddl(ddl) => self.run_ddl(ddl).await,
+            Kind::Write { command, target, .. } => self.run_write(command, target).await,
+            Kind::Checkpoint => self.run_checkpoint(),
+            other => self.run_setting(other),
+        }
+    }
+
+    async fn run_query(
+        &mut self,
+        statement: &Statement,
+        types: &[u32],
+        parameters: &[ScalarValue],
+    ) -> Result<Output, Error> {
+        if let Kind::Declare { name, hold, query } = &statement.kind {
+            if self.block.kind == BlockKind::None && !hold {
+                return Err(Error::NoActiveTransaction { command: "DECLARE CURSOR" });
+            }
+            if self.cursors.contains_key(name) {
+                return Err(Error::DuplicateCursor { name: name.clone() });
+            }
+            if self.cursors.len() >= NAMES_MAX {
+                return Err(Error::TooLarge { what: "too many cursors".to_owned() });
+            }
+            let answer = self.answer(query, types, parameters).await?;
+            let Answer { columns, batches, .. } = answer;
+            let cursor = Cursor { columns, batches, fetched: 0, hold: *hold };
+            self.cursors.insert(name.clone(), cursor);
+            return Ok(command("DECLARE CURSOR"));
+        }
+        if let Kind::CopyOut { query } = &statement.kind {
+            let answer = self.answer(query, types, parameters).await?;
+            return Ok(Output::CopyOut { columns: answer.columns, batches: answer.batches });
+        }
+        if let Kind::Explain { analyze, statement } = &statement.kind {
+            let lines = self.explain(statement, (types, parameters), *analyze).await?;
+            return utility::text_rows("QUERY PLAN", lines, "EXPLAIN");
+        }
+        let answer = self.answer(statement, types, parameters).await?;
+        let tag = format!("SELECT {}", answer.rows);
+        Ok(Output::Rows { columns: answer.columns, batches: answer.batches, tag })
+    }
+
+    /// Runs a query in the session's transaction and carries out what its functions left.
+    async fn answer(
+        &mut self,
+        statement: &Statement,
+        types: &[u32],
+        parameters: &[ScalarValue],
+    ) -> Result<Answer, Error> {
+        let Kind::Query(query) = &statement.kind else {
+            return Err(Error::unsupported("only SELECT can be used here"));
+        };
+        let shared = self.transaction().await?;
+        let context = self.context(&shared);
+        let engine = Arc::clone(&self.engine);
+        let asked = query_run::Asked { text: &statement.text, query, types, parameters };
+        let answer = query_run::run(&engine, &context, &asked).await?;
+        let left = context.take_effects();
+        if !left.is_empty() {
+            effects::carry_out(self, &shared, left)?;
+        }
+        if self.block.kind == BlockKind::None {
+            self.commit(&shared).await?;
+            self.settings.end_transaction();
+        }
+        Ok(answer)
+    }
+
+    async fn explain(
+        &mut self,
+        statement: &Statement,
+        parameters: (&[u32], &[ScalarValue]),
+        analyze: bool,
+    ) -> Result<Vec<String>, Error> {
+        let Kind::Query(query) = &statement.kind else {
+            return Err(Error::unsupported("only SELECT can be explained"));
+        };
+        let shared = self.transaction().await?;
+        let context = self.context(&shared);
+        let engine = Arc::clone(&self.engine);
+        let (types, parameters) = parameters;
+        let asked = query_run::Asked { text: &statement.text, query, types, parameters };
+        if analyze {
+            query_run::run(&engine, &context, &asked).await?;
+        }
+        query_run::explain(&engine, &context, &asked).await
+    }
+
+    async fn run_prepare(
+        &mut self,
+        name: &str,
+        declared: &[String],
+        statement: &Statement,
+    ) -> Result<Output, Error> {
+        if self.prepared.contains_key(name) {
+            return Err(Error::DuplicatePrepared { name: name.to_owned() });
+        }
+        if self.prepared.len() >= NAMES_MAX {
+            return Err(Error::TooLarge { what: "too many prepared statements".to_owned() });
+        }
+        let oids = declared
+            .iter()
+            .map(|written| match types::by_name(written) {
+                Some(known) => Ok(Some(known.oid)),
+                None => Err(Error::UndefinedObject { kind: "type", name: written.clone() }),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let (parameter_types, columns) = self.describe(statement, &oids)?;
+        let prepared = Prepared { parameter_types, columns, statement: statement.clone() };
+        self.prepared.insert(name.to_owned(), Arc::new(prepared));
+        Ok(command("PREPARE"))
+    }
+
+    async fn run_transaction(&mut self, kind: &Kind) -> Result<Output, Error> {
+        match kind {
+            Kind::Begin { modes } => {
+                if self.block.kind == BlockKind::Explicit {
+                    self.warn("25001", "there is already a transaction in progress");
+                } else {
+                    // An implicit transaction becomes the block, as in PostgreSQL.
+                    if self.block.kind == BlockKind::None {
+                        self.start_block(BlockKind::Explicit);
+                    }
+                    self.block.kind = BlockKind::Explicit;
+                    self.apply_modes(modes)?;
+                }
+                Ok(command("BEGIN"))
+            }
+            Kind::Commit { chain } => {
+                let failed = self.block.failed;
+                let read_only = self.block.read_only;
+                if self.block.kind != BlockKind::Explicit {
+                    if *chain {
+                        return Err(Error::NoActiveTransaction { command: "COMMIT AND CHAIN" });
+                    }
+                    self.warn("25P01", "there is no transaction in progress");
+                }
+                self.end_block(true).await?;
+                self.chain(*chain, read_only);
+                Ok(command(if failed { "ROLLBACK" } else { "COMMIT" }))
+            }
+            Kind::Rollback { chain } => {
+                let read_only = self.block.read_only;
+                if self.block.kind != BlockKind::Explicit {
+                    if *chain {
+                        return Err(Error::NoActiveTransaction { command: "ROLLBACK AND CHAIN" });
+                    }
+                    self.warn("25P01", "there is no transaction in progress");
+                }
+                self.roll_back();
+                self.chain(*chain, read_only);
+                Ok(command("ROLLBACK"))
+            }
+            Kind::Savepoint { command } => {
+                if self.block.kind != BlockKind::Explicit {
+                    return Err(Error::NoActiveTransaction { command });
+                }
+                Err(Error::unsupported(format!("{command} is not supported yet")))
+            }
+            Kind::SetTransaction { modes, session } => {
+                if *session {
+                    if let Some(read_only) = modes.read_only {
+                        let value = if read_only { "on" } else { "off" };
+                        self.set("default_transaction_read_only", value, Scope::Session)?;
+                    }
+                } else if self.block.kind == BlockKind::Explicit {
+                    self.apply_modes(modes)?;
+                } else {
+                    let text = "SET TRANSACTION can only be used in transaction blocks";
+                    self.warn("25P01", text);
+                }
+                Ok(command("SET"))
+            }
+            _ => Err(Error::internal("not a transaction command")),
+        }
+    }
+
+    fn chain(&mut self, chain: bool, read_only: bool) {
+        if chain {
+            self.start_block(BlockKind::Explicit);
+            self.block.read_only = read_only;
+        }
+    }
+
+    fn apply_modes(&mut self, modes: &Modes) -> Result<(), Error> {
+        if let Some(read_only) = modes.read_only {
+            if !read_only && self.facts.hot_standby {
+                return Err(Error::CannotChangeSetting {
+                    name: "transaction_read_only".to_owned(),
+                    when: "to read-write mode during recovery",
+                });
+            }
+            self.block.read_only = read_only;
+            let value = if read_only { "on" } else { "off" };
+            self.set("transaction_read_only", value, Scope::Local)?;
+        }
+        if let Some(isolation) = &modes.isolation {
+            self.set("transaction_isolation", isolation, Scope::Local)?;
+        }
+        Ok(())
+    }
+
+    fn run_fetch(
+        &mut self,
+        name: &str,
+        direction: Direction,
+        moves: bool,
+    ) -> Result<Output, Error> {
+        let cursor = self
+            .cursors
+            .get_mut(name)
+            .ok_or_else(|| Error::UndefinedCursor { name: name.to_owned() })?;
+        let wanted = match direction {
+            Direction::Forward(count) => count,
+            Direction::All => usize::MAX,
+            Direction::Unsupported => {
+                return Err(Error::InvalidParameter {
+                    message: "cursor can only scan forward".to_owned(),
+                });
+            }
+        };
+        let batches = slice(&cursor.batches, cursor.fetched, wanted);
+        let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        cursor.fetched += count;
+        if moves {
+            return Ok(Output::Command { tag: format!("MOVE {count}") });
+        }
+        let columns = cursor.columns.clone();
+        Ok(Output::Rows { columns, batches, tag: format!("FETCH {count}") })
+    }
+
+    /// Refuses what may not write now.
+    pub(crate) fn writable(&self, command: &str) -> Result<(), Error> {
+        let in_block = self.block.kind != BlockKind::None;
+        let read_only = if in_block { self.block.read_only } else { self.default_read_only() };
+        let local = in_block && self.setting("transaction_read_only").as_deref() == Some("on");
+        if !read_only && !local && !self.facts.hot_standby {
+            return Ok(());
+        }
+        let primary = self.engine.live.server().primary.filter(|_| self.facts.hot_standby);
+        let hint = primary.map(|primary| format!("The primary is at {primary}."));
+        Err(Error::ReadOnly { command: command.to_owned(), hint })
+    }
+
+    async fn run_ddl(&mut self, ddl: &Ddl) -> Result<Output, Error> {
+        let tag = ddl_run::tag(ddl);
+        self.writable(tag)?;
+        let shared = self.transaction().await?;
+        let owner = self.owner(&shared)?;
+        let path = self.settings.search_path(&self.facts.user, self.engine.live.as_ref());
+        for notice in ddl_run::run(&shared, ddl, &ddl_run::Place { path, owner })? {
+            self.notice(notice);
+        }
+        if self.block.kind == BlockKind::None {
+            self.commit(&shared).await?;
+        }
+        Ok(command(tag))
+    }
+
+    /// Rows of user tables are on segments that this cluster does not have; rows of the catalog
+    /// are changed by commands of their own.
+    async fn run_write(&mut self, command: &str, target: &[String]) -> Result<Output, Error> {
+        self.writable(command)?;
+        let shared = self.transaction().await?;
+        let context = self.context(&shared);
+        let (schema, name) = match target {
+            [name] => (None, name.as_str()),
+            [schema, name] | [_, schema, name] => (Some(schema.as_str()), name.as_str()),
+            _ => return Err(Error::unsupported(format!("{command} is not supported"))),
+        };
+        let found = context.find_relation(schema, name)?;
+        let label = target.join(".");
+        let Some(relation) = found else {
+            return Err(Error::UndefinedTable { name: label, position: None });
+        };
+        use crate::catalog::RelationKind;
+        match relation.kind {
+            RelationKind::Table => Err(Error::Unsupported {
+                what: format!(
+                    "cannot execute {command} on table \"{name}\": there are no executors in \
+                     this cluster"
+                ),
+                hint: Some("This master keeps the catalog only.".to_owned()),
+            }),
+            RelationKind::View { .. } => {
+                Err(Error::WrongObjectType { name: name.to_owned(), kind: "table" })
+            }
+            RelationKind::System => {
+                let allowed = self.setting("allow_system_table_mods").unwrap_or_default();
+                if matches!(allowed.as_str(), "dml" | "all" | "on") {
+                    return Err(Error::unsupported(format!(
+                        "direct {command} of catalog table \"{name}\" is not supported yet"
+                    )));
+                }
+                Err(Error::SystemCatalog { name: name.to_owned() })
+            }
+        }
+    }
+
+    fn run_checkpoint(&mut self) -> Result<Output, Error> {
+        if !self.facts.superuser {
+            return Err(Error::NotSuperuser { what: "to do CHECKPOINT" });
+        }
+        let done = self.engine.live.checkpoint();
+        done.map_err(|message| Error::Internal { message })?;
+        Ok(command("CHECKPOINT"))
+    }
+
+    fn run_setting(&mut self, kind: &Kind) -> Result<Output, Error> {
+        match kind {
+            Kind::Set { name, value, local } => self.run_set(name, value, *local),
+            Kind::Show { name } => {
+                let value = self.settings.show(name, self.engine.live.as_ref())?;
+                utility::text_rows(&utility::shown_name(name), vec![value], "SHOW")
+            }
+            Kind::ShowAll => utility::all_settings(&self.settings.rows(self.engine.live.as_ref())),
+            Kind::Reset { name: Some(name) } => {
+                self.settings.reset(name, self.engine.live.as_ref())?;
+                Ok(command("RESET"))
+            }
+            Kind::Reset { name: None } => {
+                self.settings.reset_all();
+                Ok(command("RESET"))
+            }
+            Kind::Discard { what } => self.run_discard(what),
+            Kind::Nothing { tag } => Ok(command(tag)),
+            Kind::Deallocate { name: Some(name) } => match self.prepared.remove(name) {
+                Some(_) => Ok(command("DEALLOCATE")),
+                None => Err(Error::UndefinedPrepared { name: name.clone() }),
+            },
+            Kind::Deallocate { name: None } => {
+                self.prepared.clear();
+                Ok(command("DEALLOCATE ALL"))
+            }
+            Kind::Close { name: Some(name) } => match self.cursors.remove(name) {
+                Some(_) => Ok(command("CLOSE CURSOR")),
+                None => Err(Error::UndefinedCursor { name: name.clone() }),
+            },
+            Kind::Close { name: None } => {
+                self.cursors.clear();
+                Ok(command("CLOSE CURSOR ALL"))
+            }
+            _ => Err(Error::internal("statement without an implementation")),
+        }
+    }
+
+    fn run_discard(&mut self, what: &str) -> Result<Output, Error> {
+        if what == "ALL" {
+            if self.block.kind == BlockKind::Explicit {
+                return Err(Error::ActiveTransaction { command: "DISCARD ALL" });
+            }
+            self.settings.reset_all();
+            self.prepared.clear();
+            self.cursors.clear();
+        }
+        Ok(Output::Command { tag: format!("DISCARD {what}") })
+    }
+
+    fn run_set(&mut self, name: &str, value: &SetValue, local: bool) -> Result<Output, Error> {
+        if local && self.block.kind == BlockKind::None {
+            self.warn("25P01", "SET LOCAL can only be used in transaction blocks");
+            return Ok(command("SET"));
+        }
+        let scope = if local { Scope::Local } else { Scope::Session };
+        match value {
+            SetValue::Default => self.settings.reset(name, self.engine.live.as_ref())?,
+            SetValue::Values(values) => {
+                let text = utility::joined(name, values)?;
+                self.set(name, &text, scope)?;
+            }
+        }
+        Ok(command("SET"))
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str, scope: Scope) -> Result<(), Error> {
+        let to_write = name.eq_ignore_ascii_case("transaction_read_only")
+            && super::settings::boolean(value) == Some(false);
+        if to_write && self.facts.hot_standby {
+            return Err(Error::CannotChangeSetting {
+                name: name.to_owned(),
+                when: "to read-write mode during recovery",
+            });
+        }
+        self.settings.set(name, value, scope, self.engine.live.as_ref())?;
+        if name.eq_ignore_ascii_case("transaction_read_only") {
+            self.block.read_only = super::settings::boolean(value) == Some(true);
+        }
+        Ok(())
+    }
+
+    fn owner(&self, shared: &Arc<super::block::Shared>) -> Result<u32, Error> {
+        let owner =
+            self.context(shared).oid_named("pg_authid", "rolname", &self.facts.user)?;
+        Ok(owner.unwrap_or(crate::catalog::BOOTSTRAP_SUPERUSER))
+    }
+}
+
+fn command(tag: &str) -> Output {
+    Output::Command { tag: tag.to_owned() }
+}
+
+fn slice(batches: &[RecordBatch], skip: usize, take: usize) -> Vec<RecordBatch> {
+    let (mut skip, mut take) = (skip, take);
+    let mut found = Vec::new();
+    for batch in batches {
+        let rows = batch.num_rows();
+        if skip >= rows {
+            skip -= rows;
+            continue;
+        }
+        let length = (rows - skip).min(take);
+        if length == 0 {
+            break;
+        }
+        found.push(batch.slice(skip, length));
+        take -= length;
+        skip = 0;
+    }
+    found
+}

@@ -1,0 +1,73 @@
+//! What a plan's expressions mean in PostgreSQL and would not mean in DataFusion: casts to text of
+//! types whose text is ours to write (times, log positions, reg* values).
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
+
+use super::context::StatementContext;
+use super::error::Error;
+use super::functions;
+use super::plan_error::recover;
+use super::types::{self, PG_LSN, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE};
+
+pub(crate) fn apply(
+    plan: LogicalPlan,
+    context: &Arc<StatementContext>,
+    bound: &Cell<bool>,
+) -> Result<LogicalPlan, Error> {
+    let changed = plan.transform_up_with_subqueries(|node| {
+        let schema = input_schema(&node)?;
+        node.map_expressions(|expr| {
+            expr.transform_up(|expr| text_cast(expr, &schema, context, bound))
+        })
+    });
+    Ok(changed.map_err(recover)?.data)
+}
+
+fn input_schema(node: &LogicalPlan) -> Result<DFSchema, DataFusionError> {
+    let inputs = node.inputs();
+    if inputs.is_empty() {
+        return DFSchema::try_from(Schema::empty());
+    }
+    let mut schema = DFSchema::empty();
+    for input in inputs {
+        schema.merge(input.schema());
+    }
+    Ok(schema)
+}
+
+fn text_cast(
+    expr: Expr,
+    schema: &DFSchema,
+    context: &Arc<StatementContext>,
+    bound: &Cell<bool>,
+) -> Result<Transformed<Expr>, DataFusionError> {
+    let Expr::Cast(Cast { expr: inner, field }) = &expr else { return Ok(Transformed::no(expr)) };
+    if field.data_type() != &DataType::Utf8 {
+        return Ok(Transformed::no(expr));
+    }
+    // An outer reference has no type here; it keeps the plain cast.
+    let Ok((_, source)) = inner.to_field(schema) else { return Ok(Transformed::no(expr)) };
+    let name = match (types::oid_of(&source), source.data_type()) {
+        (PG_LSN, _) => "aerie_lsn_out",
+        (REGCLASS | REGTYPE | REGNAMESPACE | REGROLE, DataType::UInt32) => "aerie_regout",
+        (_, DataType::Timestamp(..)) => "aerie_time_out",
+        _ => return Ok(Transformed::no(expr)),
+    };
+    let Some(function) = functions::find(name) else { return Ok(Transformed::no(expr)) };
+    let context = if function.kind == functions::Kind::Pure {
+        None
+    } else {
+        bound.set(true);
+        Some(Arc::clone(context))
+    };
+    let function = Arc::new(functions::bind(function, context));
+    let call = ScalarFunction::new_udf(function, vec![inner.as_ref().clone()]);
+    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+}
