@@ -1,1 +1,160 @@
-fn main(){}
+//! The master's process: `hawq-master init …` makes a data directory, otherwise it serves from one.
+//! Exit codes: 0 clean stop, 1 it could not start, 2 bad flags, 3 it ended itself to protect data.
+
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use aerie::master::{End, console, init, run};
+use aerie::runtime::config::MasterSettings;
+use aerie::types::ClusterId;
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+/// Threads for sessions; messages between masters have a thread of their own.
+const WORKERS: usize = 2;
+
+#[derive(Debug, Parser)]
+#[command(name = "hawq-master", version, args_conflicts_with_subcommands = true)]
+struct Flags {
+    #[command(subcommand)]
+    command: Option<Verb>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a data directory: of a new cluster, or of a standby.
+    Init(Init),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    place: Place,
+    /// Level of the log, or directives such as info,node=debug.
+    #[arg(long, default_value = "info")]
+    log: String,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// hawq-site.xml.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The data directory; by default hawq_master_directory.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// A setting that overrides the file's: NAME=VALUE. Repeat it for each.
+    #[arg(long = "set", value_parser = assignment)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+struct Init {
+    #[command(flatten)]
+    place: Place,
+    /// UUID of the new cluster; random by default.
+    #[arg(long, conflicts_with = "standby")]
+    cluster_id: Option<ClusterId>,
+    /// Number of this node, 1 to 255; overrides aerie_node.
+    #[arg(long)]
+    node: Option<u8>,
+    /// Make a standby of a running primary.
+    #[arg(long, requires_all = ["primary", "secret_file"])]
+    standby: bool,
+    /// The primary's host:rpc_port.
+    #[arg(long)]
+    primary: Option<String>,
+    /// File with the cluster's secret, mode 0600.
+    #[arg(long)]
+    secret_file: Option<PathBuf>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let done = match flags.command {
+        Some(Verb::Init(init)) => make(init),
+        None => serve(flags.serve),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hawq-master: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn settings(place: &Place, node: Option<u8>) -> Result<(MasterSettings, PathBuf)> {
+    let mut set = place.set.clone();
+    if let Some(directory) = &place.data_dir {
+        set.push(("hawq_master_directory".to_owned(), directory.display().to_string()));
+    }
+    if let Some(node) = node {
+        set.push(("aerie_node".to_owned(), node.to_string()));
+    }
+    let settings = MasterSettings::load(place.config.as_deref(), &set)?;
+    let directory = place.data_dir.clone().unwrap_or_else(|| settings.data_dir.clone());
+    Ok((settings, directory))
+}
+
+fn make(flags: Init) -> Result<()> {
+    let (settings, root) = settings(&flags.place, flags.node)?;
+    let identity = match (&flags.primary, &flags.secret_file) {
+        (Some(primary), Some(secret)) if flags.standby => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(init::standby(&settings, &root, primary, secret))?
+        }
+        _ => init::new_cluster(&settings, &root, flags.cluster_id)?,
+    };
+    // For whoever called: the one line that this prints.
+    eprintln!(
+        "made {} for node {} of cluster {}",
+        root.display(),
+        identity.node,
+        identity.cluster
+    );
+    Ok(())
+}
+
+fn serve(flags: Serve) -> Result<()> {
+    console::start("hawq-master", &flags.log).map_err(anyhow::Error::msg)?;
+    let (settings, root) = settings(&flags.place, None)?;
+    let rpc = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("rpc")
+        .enable_all()
+        .build()
+        .context("start the thread for messages")?;
+    let sessions = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("session")
+        .enable_all()
+        .build()
+        .context("start the threads for sessions")?;
+    let end = sessions.block_on(run(settings, &root, rpc.handle()))?;
+    sessions.shutdown_background();
+    rpc.shutdown_background();
+    match end {
+        End::Stopped => Ok(()),
+        End::Reborn => Err(begin_anew()),
+    }
+}
+
+/// The same program in the same process, so that whoever watches it sees no end.
+fn begin_anew() -> anyhow::Error {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return anyhow::Error::new(error).context("find this program"),
+    };
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let error = Command::new(&program).args(arguments).exec();
+    anyhow::Error::new(error).context(format!("start {} again", program.display()))
+}

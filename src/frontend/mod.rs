@@ -5,6 +5,7 @@
 
 mod backend;
 mod encode;
+mod engine;
 mod extended;
 mod failure;
 mod gate;
@@ -27,6 +28,7 @@ mod wire;
 pub use backend::{
     Backend, BackendSession, Column, Description, Outcome, SessionOpening, TransactionStatus,
 };
+pub use engine::EngineBackend;
 pub use failure::{Failure, Notice, Severity};
 pub use gate::Gate;
 pub use hba::{Hba, HbaError};

@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 
-use crate::catalog::CommitError;
+use crate::catalog::{self, CommitError};
+use crate::query;
 
 use super::SqlState;
 
@@ -18,6 +19,85 @@ pub fn of_commit(error: &CommitError) -> SqlState {
         CommitError::Conflict { .. } => SqlState::SerializationFailure,
         CommitError::Unknown { .. } => SqlState::TransactionResolutionUnknown,
         CommitError::Terminated => SqlState::AdminShutdown,
+    }
+}
+
+/// How a statement failed.
+#[must_use]
+pub fn of_query(error: &query::Error) -> SqlState {
+    use query::Error as E;
+    match error {
+        E::Syntax { .. } => SqlState::SyntaxError,
+        E::UndefinedTable { .. } | E::UndefinedRelation { .. } | E::UndefinedAlias { .. } => {
+            SqlState::UndefinedTable
+        }
+        E::UndefinedColumn { .. } => SqlState::UndefinedColumn,
+        E::AmbiguousColumn { .. } => SqlState::AmbiguousColumn,
+        E::UndefinedFunction { .. } => SqlState::UndefinedFunction,
+        E::UndefinedObject { .. } | E::UnknownSetting { .. } => SqlState::UndefinedObject,
+        E::UndefinedSchema { .. } => SqlState::InvalidSchemaName,
+        E::UndefinedDatabase { .. } => SqlState::InvalidCatalogName,
+        E::UndefinedPrepared { .. } => SqlState::InvalidSqlStatementName,
+        E::DuplicatePrepared { .. } => SqlState::DuplicatePreparedStatement,
+        E::UndefinedCursor { .. } => SqlState::InvalidCursorName,
+        E::DuplicateCursor { .. } => SqlState::DuplicateCursor,
+        E::DuplicateTable { .. } => SqlState::DuplicateTable,
+        E::DuplicateSchema { .. } => SqlState::DuplicateSchema,
+        E::DuplicateColumn { .. } => SqlState::DuplicateColumn,
+        E::WrongObjectType { .. } => SqlState::WrongObjectType,
+        E::SystemCatalog { .. } | E::NotSuperuser { .. } => SqlState::InsufficientPrivilege,
+        E::DependentObjects { .. } => SqlState::DependentObjectsStillExist,
+        E::ReservedName { .. } => SqlState::InvalidName,
+        E::InvalidSettingValue { .. } | E::InvalidParameter { .. } | E::InvalidRegex { .. } => {
+            SqlState::InvalidParameterValue
+        }
+        E::CannotChangeSetting { .. } => SqlState::CannotChangeRuntimeParam,
+        E::ReadOnly { .. } => SqlState::ReadOnlySqlTransaction,
+        E::InFailedTransaction => SqlState::InFailedSqlTransaction,
+        E::NoActiveTransaction { .. } => SqlState::NoActiveSqlTransaction,
+        E::ActiveTransaction { .. } => SqlState::ActiveSqlTransaction,
+        E::Unsupported { .. } => SqlState::FeatureNotSupported,
+        E::DivisionByZero => SqlState::DivisionByZero,
+        E::InvalidText { .. } => SqlState::InvalidTextRepresentation,
+        E::OutOfRange { .. } => SqlState::NumericValueOutOfRange,
+        E::Grouping { .. } => SqlState::GroupingError,
+        E::TypeMismatch { .. } => SqlState::DatatypeMismatch,
+        E::Cardinality => SqlState::CardinalityViolation,
+        E::ParameterCount { .. } => SqlState::ProtocolViolation,
+        E::IndeterminateType { .. } => SqlState::IndeterminateDatatype,
+        E::Management { .. } | E::Internal { .. } => SqlState::InternalError,
+        E::Commit(error) => of_commit(error),
+        E::Catalog(error) => of_catalog(error),
+        E::Cancelled => SqlState::QueryCanceled,
+        E::TooDeep | E::TooLarge { .. } => SqlState::ProgramLimitExceeded,
+    }
+}
+
+/// What the catalog refused.
+#[must_use]
+pub fn of_catalog(error: &catalog::Error) -> SqlState {
+    use catalog::Error as E;
+    match error {
+        E::UndefinedTable { .. } => SqlState::UndefinedTable,
+        E::DuplicateTable { .. } => SqlState::DuplicateTable,
+        E::UndefinedSchema { .. } => SqlState::InvalidSchemaName,
+        E::DuplicateSchema { .. } => SqlState::DuplicateSchema,
+        E::UndefinedColumn { .. } => SqlState::UndefinedColumn,
+        E::DuplicateColumn { .. } => SqlState::DuplicateColumn,
+        E::WrongObjectType { .. } => SqlState::WrongObjectType,
+        E::SchemaNotEmpty { .. } | E::DependentObjects { .. } => {
+            SqlState::DependentObjectsStillExist
+        }
+        E::DuplicateKey { .. } => SqlState::UniqueViolation,
+        E::UndefinedRow { .. } => SqlState::UndefinedObject,
+        E::NotNull { .. } => SqlState::NotNullViolation,
+        E::WrongRow { .. } | E::Type(_) => SqlState::DatatypeMismatch,
+        E::InvalidName { .. } | E::ReservedName { .. } => SqlState::InvalidName,
+        E::SystemObject { .. } => SqlState::InsufficientPrivilege,
+        E::TooManyColumns { .. } => SqlState::ProgramLimitExceeded,
+        E::Corrupt { .. } => SqlState::DataCorrupted,
+        E::Bootstrap { .. } => SqlState::InternalError,
+        E::Store(_) => SqlState::IoError,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::proto::record_from_wire;
 use crate::proto::v1::StatusRequest;
 use crate::proto::v1::control_client::ControlClient;
 use crate::runtime::config::MasterSettings;
-use crate::runtime::{FileDisk, RpcAuth, RpcAuthError};
+use crate::runtime::{FileDisk, RpcAuthError};
 use crate::types::{
     ClusterId, ClusterState, Epoch, Incarnation, Lsn, MemberEntry, Mode, Nonce,
     TimelineHistory,

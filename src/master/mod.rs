@@ -47,11 +47,14 @@ mod errands;
 pub mod init;
 mod seeded;
 
+mod clients;
+mod live;
+mod run;
 mod services;
 mod start;
 mod threads;
 
-pub use start::{Master, StartError, start};
+pub use run::{End, RunError, run};
 
 pub use control_file::{ControlFile, ControlFileError};
 pub use event::{

@@ -1,0 +1,127 @@
+//! A master's life after its start: serve until told to stop, then end in order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::runtime::config::MasterSettings;
+
+use super::clients::{Clients, ClientsError};
+use super::data_dir::DataDir;
+use super::fatal::chain;
+use super::parts::{Parts, StopMode};
+use super::start::{Master, StartError, start};
+
+/// How the process is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Stopped,
+    /// The node was seeded: start again, as its next life.
+    Reborn,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+    #[error("listen to signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs a master until it is told to stop. `rpc` carries the messages between masters.
+pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<End, RunError> {
+    let signals = Signals::new().map_err(RunError::Signals)?;
+    let mut master = start(settings, root, rpc).await?;
+    let parts = Arc::clone(&master.parts);
+    let directory = DataDir::open(root).map_err(StartError::from)?;
+    let clients = Clients::start(&parts, Arc::clone(&master.commit), &directory).await?;
+    note_pid(&mut master, &parts);
+    let view = parts.view();
+    tracing::info!(
+        "hawq-master started node={} incarnation={} epoch={} lsn={} port={} rpc_port={}",
+        view.me.node,
+        view.me.incarnation,
+        view.epoch,
+        view.write_lsn,
+        parts.settings.pg_port,
+        parts.settings.rpc_port
+    );
+    let mut wishes = parts.stop.subscribe();
+    tokio::spawn(signals.listen(Arc::clone(&parts)));
+    let mode = wished(&mut wishes).await;
+    tracing::info!("stopping: {mode:?}");
+    clients.stop(mode, &mut wishes).await;
+    Ok(end(master, *wishes.borrow() == Some(StopMode::Immediate)).await)
+}
+
+async fn wished(wishes: &mut watch::Receiver<Option<StopMode>>) -> StopMode {
+    loop {
+        let wish = *wishes.borrow_and_update();
+        if let Some(mode) = wish {
+            return mode;
+        }
+        if wishes.changed().await.is_err() {
+            return StopMode::Fast;
+        }
+    }
+}
+
+async fn end(master: Master, immediate: bool) -> End {
+    let Master { parts, threads, lock, reborn, .. } = master;
+    let catalog = parts.catalog.clone();
+    let ended = tokio::task::spawn_blocking(move || {
+        threads.stop();
+        // After an immediate stop the log has it all.
+        if !immediate && let Err(error) = catalog.flush() {
+            tracing::error!("cannot flush the catalog: {}", chain(&error));
+        }
+        drop(lock);
+    });
+    if let Err(error) = ended.await {
+        tracing::error!("the node did not end in order: {error}");
+    }
+    tracing::info!("hawq-master stopped");
+    if reborn.load(Ordering::SeqCst) { End::Reborn } else { End::Stopped }
+}
+
+fn note_pid(master: &mut Master, parts: &Parts) {
+    let socket_dir = parts.settings.socket_dir.as_ref();
+    let socket_dir = socket_dir.map_or_else(String::new, |path| path.display().to_string());
+    if let Err(error) = master.lock.note(parts.started_at, parts.settings.pg_port, &socket_dir) {
+        tracing::warn!("cannot complete postmaster.pid: {error}");
+    }
+}
+
+/// PostgreSQL's three signals.
+struct Signals {
+    smart: Signal,
+    fast: Signal,
+    immediate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            smart: signal(SignalKind::terminate())?,
+            fast: signal(SignalKind::interrupt())?,
+            immediate: signal(SignalKind::quit())?,
+        })
+    }
+
+    async fn listen(mut self, parts: Arc<Parts>) {
+        loop {
+            let mode = tokio::select! {
+                _ = self.smart.recv() => StopMode::Smart,
+                _ = self.fast.recv() => StopMode::Fast,
+                _ = self.immediate.recv() => StopMode::Immediate,
+            };
+            parts.request_stop(mode);
+        }
+    }
+}
