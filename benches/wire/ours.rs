@@ -127,15 +127,22 @@ impl Cluster {
         let mut command = self.command();
         command.args(["demo", "--detach", "--segments", "0"]);
         command.args(["--port", &self.port.to_string(), "--standbys", &standbys.to_string()]);
-        self.run(command.arg("--dir").arg(self.folder.path()))
+        self.run(command.arg("--dir").arg(self.dir()))
     }
 
     fn hawq(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        self.run(self.command().args(arguments).arg(self.folder.path()))
+        self.run(self.command().args(arguments).arg(self.dir()))
     }
 
     fn command(&self) -> Command {
-        Command::new(HAWQ)
+        let mut command = Command::new(HAWQ);
+        // `hawq` keeps its logs in the user's home.
+        command.env("HOME", self.folder.path());
+        command
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.folder.path().join("demo")
     }
 
     fn run(&self, command: &mut Command) -> anyhow::Result<()> {
@@ -148,7 +155,7 @@ impl Cluster {
     }
 
     fn listing(&self) -> anyhow::Result<Value> {
-        let text = fs::read_to_string(self.folder.path().join("cluster.json"))?;
+        let text = fs::read_to_string(self.dir().join("cluster.json"))?;
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -161,7 +168,7 @@ impl Cluster {
     }
 
     fn make_patient(&self, node: &str) -> anyhow::Result<()> {
-        let site: PathBuf = self.folder.path().join(node).join("etc/hawq-site.xml");
+        let site: PathBuf = self.dir().join(node).join("etc/hawq-site.xml");
         let text = fs::read_to_string(&site).with_context(|| site.display().to_string())?;
         let name = "<name>hawq_rm_segment_heartbeat_timeout</name>";
         let (before, after) = text.split_once(name).context("no heartbeat timeout to change")?;

@@ -79,13 +79,18 @@ impl Cluster {
         run(&mut self.demo_command(), seconds(120))
     }
 
+    pub fn stop(&self) -> Result<Outcome, String> {
+        let mut command = self.hawq_program();
+        attempt(command.args(["demo", "stop", "--dir"]).arg(self.dir()), seconds(60))
+    }
+
     pub fn demo_in_background(&self) -> JoinHandle<Result<Outcome, String>> {
         let mut command = self.demo_command();
         std::thread::spawn(move || attempt(&mut command, seconds(120)))
     }
 
     fn demo_command(&self) -> Command {
-        let mut command = clean(HAWQ);
+        let mut command = self.hawq_program();
         command.arg("demo").arg("--dir").arg(self.dir());
         command.args(["--port", &self.port.to_string(), "--detach"]);
         command.args(["--standbys", &self.shape.standbys.to_string()]);
@@ -93,8 +98,15 @@ impl Cluster {
         command
     }
 
-    pub fn dir(&self) -> &Path {
-        self.folder.path()
+    pub fn dir(&self) -> PathBuf {
+        self.folder.path().join("demo")
+    }
+
+    /// `hawq` keeps its logs in the user's home; ours is a folder of the test.
+    fn hawq_program(&self) -> Command {
+        let mut command = clean(HAWQ);
+        command.env("HOME", self.folder.path());
+        command
     }
 
     pub fn cluster_id(&self) -> String {
@@ -143,6 +155,7 @@ impl Cluster {
     /// A command with what `env.sh` exports.
     pub fn command(&self, program: &str) -> Command {
         let mut command = clean("sh");
+        command.env("HOME", self.folder.path());
         command.args(["-c", ". \"$0\" && exec \"$@\""]).arg(self.dir().join("env.sh")).arg(program);
         command
     }
@@ -157,7 +170,7 @@ impl Cluster {
     }
 
     pub fn restart(&self, name: &str) -> Outcome {
-        let mut command = clean(HAWQ);
+        let mut command = self.hawq_program();
         command.args(["demo", "restart", name, "--dir"]).arg(self.dir());
         run(&mut command, seconds(120))
     }
@@ -213,12 +226,10 @@ impl Drop for Cluster {
         let nodes = fs::read_to_string(self.dir().join("cluster.json"));
         let listing = nodes.ok().and_then(|text| serde_json::from_str::<Listing>(&text).ok());
         let nodes = listing.map(|listing| listing.nodes).unwrap_or_default();
-        let mut command = clean(HAWQ);
-        command.args(["demo", "stop", "--dir"]).arg(self.dir());
-        let stopped = attempt(&mut command, seconds(60));
+        let stopped = self.stop();
         for node in &nodes {
             for pid in node.pids() {
-                end_if_ours(pid, self.dir());
+                end_if_ours(pid, &self.dir());
             }
         }
         let logs: Vec<String> = nodes.iter().map(|node| self.log(node)).collect();
