@@ -109,8 +109,9 @@ impl SiteXml {
                     "    <property>\n        <name>{name}</name>\n        {element}\n    \
                      </property>\n"
                 );
-                let start = line_start(&self.text, self.end).unwrap_or(self.end);
-                let line_break = if start == self.end { "\n" } else { "" };
+                let line = line_start(&self.text, self.end);
+                let start = line.unwrap_or(self.end);
+                let line_break = if line.is_none() { "\n" } else { "" };
                 (start..start, format!("{line_break}{property}"))
             }
         };

@@ -72,9 +72,9 @@ fn an_edit_changes_the_value_and_nothing_else() {
 fn a_new_property_is_appended_last() {
     let mut site = site(FILE).unwrap();
     site.set("ha_lease", "1s").unwrap();
-    let tail = "    <property>\n        <name>ha_lease</name>\n        <value>1s</value>\n    \
-                </property>\n</configuration>\n";
-    assert!(site.text().ends_with(tail), "{}", site.text());
+    let added = "    <property>\n        <name>ha_lease</name>\n        <value>1s</value>\n    \
+                 </property>\n</configuration>";
+    assert_eq!(site.text(), FILE.replace("</configuration>", added));
     assert_eq!(site.properties().len(), 5);
 }
 

@@ -135,13 +135,14 @@ fn a_taken_port_is_named() {
 fn a_second_start_is_refused() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
-    let command = fs::read(format!("/proc/{}/cmdline", primary.pid)).expect("command line");
+    let pid = primary.pid.expect("a process");
+    let command = fs::read(format!("/proc/{pid}/cmdline")).expect("command line");
     let words: Vec<String> = command
         .split(|byte| *byte == 0)
         .filter(|word| !word.is_empty())
         .map(|word| String::from_utf8_lossy(word).into_owned())
         .collect();
-    let environment = fs::read(format!("/proc/{}/environ", primary.pid)).expect("environment");
+    let environment = fs::read(format!("/proc/{pid}/environ")).expect("environment");
     let mut second = clean(&words[0]);
     for pair in environment.split(|byte| *byte == 0) {
         let pair = String::from_utf8_lossy(pair);
@@ -157,17 +158,12 @@ fn a_second_start_is_refused() {
 
 /// The node is stopped; its newest WAL file and the length of what is written in it.
 fn wal_file(node: &Node) -> (PathBuf, Vec<u8>, usize) {
-    let mut open = vec![node.data_dir.clone()];
+    let mut open = vec![node.data_dir.join("pg_xlog")];
     let mut files = Vec::new();
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(&folder).expect("folder").flatten() {
             let path = entry.path();
-            let in_log = folder.ends_with("pg_xlog") || folder.ends_with("pg_wal");
-            if path.is_dir() {
-                open.push(path);
-            } else if in_log || folder.ends_with("wal") {
-                files.push(path);
-            }
+            if path.is_dir() { open.push(path) } else { files.push(path) }
         }
     }
     files.sort();

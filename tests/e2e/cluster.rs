@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -17,8 +18,6 @@ use crate::session::Session;
 use crate::wait::{eventually, seconds};
 
 pub const HAWQ: &str = env!("CARGO_BIN_EXE_hawq");
-pub const MASTER: &str = env!("CARGO_BIN_EXE_hawq-master");
-pub const SEGMENT: &str = env!("CARGO_BIN_EXE_hawq-segment");
 
 /// A cluster is given this long to come up, to fail over, to be in sync again.
 pub const READY: std::time::Duration = std::time::Duration::from_secs(60);
@@ -39,13 +38,20 @@ impl Default for Shape {
 pub struct Node {
     pub name: String,
     pub kind: String,
-    pub pid: i32,
+    /// `None` while it does not run.
+    pub pid: Option<i32>,
     pub supervisor_pid: Option<i32>,
     #[serde(default)]
     pub pg_port: u16,
-    pub rpc_port: u16,
     pub data_dir: PathBuf,
     pub log: PathBuf,
+}
+
+impl Node {
+    /// What to kill, in this order: the supervisor first.
+    pub fn pids(&self) -> Vec<i32> {
+        self.supervisor_pid.into_iter().chain(self.pid).collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,16 +76,37 @@ impl Cluster {
 
     /// Starts the cluster, or starts it again.
     pub fn demo(&self) -> Outcome {
-        let mut command = clean(HAWQ);
+        run(&mut self.demo_command(), seconds(120))
+    }
+
+    pub fn stop(&self) -> Result<Outcome, String> {
+        let mut command = self.hawq_program();
+        attempt(command.args(["demo", "stop", "--dir"]).arg(self.dir()), seconds(60))
+    }
+
+    pub fn demo_in_background(&self) -> JoinHandle<Result<Outcome, String>> {
+        let mut command = self.demo_command();
+        std::thread::spawn(move || attempt(&mut command, seconds(120)))
+    }
+
+    fn demo_command(&self) -> Command {
+        let mut command = self.hawq_program();
         command.arg("demo").arg("--dir").arg(self.dir());
         command.args(["--port", &self.port.to_string(), "--detach"]);
         command.args(["--standbys", &self.shape.standbys.to_string()]);
         command.args(["--segments", &self.shape.segments.to_string()]);
-        run(&mut command, seconds(120))
+        command
     }
 
-    pub fn dir(&self) -> &Path {
-        self.folder.path()
+    pub fn dir(&self) -> PathBuf {
+        self.folder.path().join("demo")
+    }
+
+    /// `hawq` keeps its logs in the user's home; ours is a folder of the test.
+    fn hawq_program(&self) -> Command {
+        let mut command = clean(HAWQ);
+        command.env("HOME", self.folder.path());
+        command
     }
 
     pub fn cluster_id(&self) -> String {
@@ -128,6 +155,7 @@ impl Cluster {
     /// A command with what `env.sh` exports.
     pub fn command(&self, program: &str) -> Command {
         let mut command = clean("sh");
+        command.env("HOME", self.folder.path());
         command.args(["-c", ". \"$0\" && exec \"$@\""]).arg(self.dir().join("env.sh")).arg(program);
         command
     }
@@ -142,16 +170,14 @@ impl Cluster {
     }
 
     pub fn restart(&self, name: &str) -> Outcome {
-        let mut command = clean(HAWQ);
+        let mut command = self.hawq_program();
         command.args(["demo", "restart", name, "--dir"]).arg(self.dir());
         run(&mut command, seconds(120))
     }
 
     /// Process and supervisor, the supervisor first so that it starts nothing again.
     pub fn kill(&self, node: &Node) {
-        for pid in node.supervisor_pid.into_iter().chain([node.pid]) {
-            end(pid);
-        }
+        node.pids().into_iter().for_each(end);
     }
 
     pub fn state(&self) -> Value {
@@ -200,12 +226,10 @@ impl Drop for Cluster {
         let nodes = fs::read_to_string(self.dir().join("cluster.json"));
         let listing = nodes.ok().and_then(|text| serde_json::from_str::<Listing>(&text).ok());
         let nodes = listing.map(|listing| listing.nodes).unwrap_or_default();
-        let mut command = clean(HAWQ);
-        command.args(["demo", "stop", "--dir"]).arg(self.dir());
-        let stopped = attempt(&mut command, seconds(60));
+        let stopped = self.stop();
         for node in &nodes {
-            for pid in node.supervisor_pid.into_iter().chain([node.pid]) {
-                end_if_ours(pid, self.dir());
+            for pid in node.pids() {
+                end_if_ours(pid, &self.dir());
             }
         }
         let logs: Vec<String> = nodes.iter().map(|node| self.log(node)).collect();
@@ -214,7 +238,7 @@ impl Drop for Cluster {
             for (node, log) in nodes.iter().zip(&logs) {
                 let tail: Vec<&str> = log.lines().rev().take(15).collect();
                 let tail: Vec<&str> = tail.into_iter().rev().collect();
-                eprintln!("--- {} ({})\n{}", node.name, node.pid, tail.join("\n"));
+                eprintln!("--- {} ({:?})\n{}", node.name, node.pid, tail.join("\n"));
             }
         } else {
             assert!(crashed.is_none(), "{} panicked", crashed.map_or("", |(node, _)| &node.name));

@@ -40,12 +40,8 @@ fn stop_and_start_are_calm() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
     cluster.synchronized();
     cluster.psql("create table calm (id int)");
-    let mut stop = clean(HAWQ);
-    stop.args(["demo", "stop", "--dir"]).arg(cluster.dir());
-    run(&mut stop, seconds(60)).expect("stop");
-    let mut again = clean(HAWQ);
-    again.args(["demo", "stop", "--dir"]).arg(cluster.dir());
-    run(&mut again, seconds(60)).expect("stop of what is stopped");
+    cluster.stop().expect("an end").expect("stop");
+    cluster.stop().expect("an end").expect("stop of what is stopped");
     cluster.demo().expect("start");
     cluster.synchronized();
     assert_eq!(cluster.psql("select 'calm'::regclass").trim(), "calm");

@@ -10,8 +10,7 @@ const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2,
 
 /// All at once: first a signal to each, only then the wait for their ends.
 fn kill_all(nodes: &[Node]) {
-    let supervisors = nodes.iter().filter_map(|node| node.supervisor_pid);
-    let pids: Vec<i32> = supervisors.chain(nodes.iter().map(|node| node.pid)).collect();
+    let pids: Vec<i32> = nodes.iter().flat_map(Node::pids).collect();
     for pid in &pids {
         let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
     }

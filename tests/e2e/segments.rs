@@ -1,7 +1,6 @@
 //! Segments that die, come back, or cannot write: status, reasons and history as HAWQ has them.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::cluster::{Cluster, Node, Shape};
 use crate::wait::{eventually, seconds};
@@ -81,7 +80,7 @@ fn a_failed_temporary_directory_is_named() {
     cluster.primary();
     let segment = cluster.segments().remove(0);
     eventually_row(&cluster, &segment, "u");
-    let directory = temporary_directory(&segment);
+    let directory = segment.data_dir.with_file_name("tmp");
     let aside = directory.with_extension("aside");
     fs::rename(&directory, &aside).expect("move the directory away");
     let reason = eventually_row(&cluster, &segment, "d");
@@ -91,23 +90,6 @@ fn a_failed_temporary_directory_is_named() {
     assert_eq!(eventually_row(&cluster, &segment, "u"), "");
     let history = history(&cluster, &segment);
     assert_eq!(history[history.len() - 2..], [wanted, "segment is up".to_string()]);
-}
-
-/// As the segment's own settings have it.
-fn temporary_directory(segment: &Node) -> PathBuf {
-    let mut folder = segment.data_dir.clone();
-    for _ in 0..3 {
-        for place in ["hawq-site.xml", "etc/hawq-site.xml"] {
-            let text = fs::read_to_string(folder.join(place)).unwrap_or_default();
-            let after = text.split("<name>hawq_segment_temp_directory</name>").nth(1);
-            let value = after.and_then(|rest| rest.split("<value>").nth(1));
-            if let Some(value) = value.and_then(|rest| rest.split("</value>").next()) {
-                return PathBuf::from(value.split(',').next().unwrap_or(value));
-            }
-        }
-        folder.pop();
-    }
-    panic!("no hawq_segment_temp_directory near {}", segment.data_dir.display());
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn read(name: &str) -> String {
 fn the_tests_that_architecture_names_exist() {
     let text = read("ARCHITECTURE.md");
     assert!(named_tests(&text).len() >= 10, "ARCHITECTURE.md names too few tests");
-    expect_none(missing_tests(&text, &known_tests(&rust(), &everything())));
+    expect_none(missing_tests(&text, &known_tests(rust(), &everything())));
 }
 
 #[test]

@@ -78,6 +78,10 @@ fn dead_files(sources: &[Source]) -> Findings {
                 declared.push((folder(&source.path).to_string(), pair[1].1.clone()));
             }
         }
+        declared.extend(paths_of_modules(&source.text).into_iter().map(|name| {
+            let stem = name.trim_end_matches(".rs").rsplit('/').next().unwrap_or("").to_string();
+            (folder(&source.path).to_string(), stem)
+        }));
     }
     let is_declared = |path: &str| {
         let own = path.strip_suffix("/mod.rs").or(path.strip_suffix(".rs")).unwrap_or(path);
@@ -87,6 +91,12 @@ fn dead_files(sources: &[Source]) -> Findings {
     };
     let dead = sources.iter().filter(|source| !roots(&source.path) && !is_declared(&source.path));
     dead.map(|source| format!("{}: no module of anything", source.path)).collect()
+}
+
+/// Files that `#[path = "…"]` names.
+fn paths_of_modules(text: &str) -> Vec<String> {
+    let after = text.lines().filter_map(|line| line.trim().strip_prefix("#[path = \""));
+    after.filter_map(|rest| Some(rest.split('"').next()?.to_string())).collect()
 }
 
 fn folder(path: &str) -> &str {
@@ -134,10 +144,11 @@ fn every_file_says_what_it_is_for() {
 
 #[test]
 fn every_file_is_a_module() {
-    expect_none(dead_files(&rust()));
+    expect_none(dead_files(rust()));
     let library = Source::new("src/lib.rs", "pub mod a;");
     let module = Source::new("src/a/mod.rs", "mod b;");
-    let used = Source::new("src/a/b.rs", "");
+    let used = Source::new("src/a/b.rs", "#[path = \"b_tests.rs\"]\nmod tests;");
+    let tests = Source::new("src/a/b_tests.rs", "");
     let dead = Source::new("src/a/c.rs", "");
-    expect_one(dead_files(&[library, module, used, dead]), "src/a/c.rs");
+    expect_one(dead_files(&[library, module, used, tests, dead]), "src/a/c.rs");
 }

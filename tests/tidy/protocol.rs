@@ -11,6 +11,7 @@ const WITHOUT_EPOCH: &[&str] = &[
     "RemoveRequest",
     "StopRequest",
     "ForceOpenRequest",
+    "ReleaseRequest",
 ];
 
 /// A message or an enum: its name and its lines, with comments gone.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -50,9 +51,10 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All Rust files of the project.
-pub fn rust() -> Vec<Source> {
-    let found: Vec<Source> = files(&["src", "tests", "benches"], "rs");
+/// All Rust files of the project, read once.
+pub fn rust() -> &'static [Source] {
+    static FOUND: OnceLock<Vec<Source>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| files(&["src", "tests", "benches"], "rs"));
     assert!(found.len() > 20, "the tree was not found");
     found
 }

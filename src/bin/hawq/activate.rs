@@ -18,7 +18,7 @@ use crate::prompt;
 use crate::report::{self, Report};
 use crate::rpc;
 use crate::state_detail;
-use crate::usage::{self, Command};
+use crate::usage::{self, Command, Object};
 
 /// Progress lines come at least this often while a takeover goes on.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -31,7 +31,14 @@ pub async fn run(options: &ActivateOptions) -> anyhow::Result<Done> {
             return Ok(Done::Badly);
         }
     };
-    let environment = Environment::load()?;
+    run_in(Environment::load()?, options, object).await
+}
+
+pub async fn run_in(
+    environment: Environment,
+    options: &ActivateOptions,
+    object: Object,
+) -> anyhow::Result<Done> {
     let report = Report::open("hawq_activate", &options.common)?;
     report.preamble("activate", &environment.gphome, &["activate", object.name()]);
     if !prompt::ask("Continue with HAWQ standby master activate", options.common.no_prompt)? {

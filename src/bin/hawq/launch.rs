@@ -23,6 +23,8 @@ pub struct Daemon {
     pub program: &'static str,
     pub arguments: Vec<String>,
     pub log: PathBuf,
+    /// The account that it takes itself for, which names the first superuser; `None`: its own.
+    pub account: Option<&'static str>,
 }
 
 impl Daemon {
@@ -36,6 +38,7 @@ impl Daemon {
                 data_dir.display().to_string(),
             ],
             log: data_dir.join("pg_log/startup.log"),
+            account: None,
         }
     }
 
@@ -50,9 +53,13 @@ impl Daemon {
             format!("--cluster-id={cluster_id}"),
             format!("--secret-file={}", settings.secret_file.display()),
             format!("--heartbeat-interval={}ms", settings.heartbeat_interval.as_millis()),
+            format!("--directory-interval={}ms", settings.temp_dir_check_interval.as_millis()),
             format!("--memory-mb={}", settings.memory_mb),
             format!("--cores={}", settings.cores.round()),
         ];
+        if let Some(address) = settings.listen {
+            arguments.push(format!("--listen={address}"));
+        }
         for peer in &settings.masters {
             arguments.push(format!("--master={}", peer.rpc_address()));
         }
@@ -62,7 +69,7 @@ impl Daemon {
         if settings.check_postgres {
             arguments.push("--check-postgres".to_owned());
         }
-        Daemon { program: "hawq-segment", arguments, log }
+        Daemon { program: "hawq-segment", arguments, log, account: None }
     }
 
     /// In a session of its own, so that neither Ctrl-C nor the end of the terminal reaches it.
@@ -77,6 +84,9 @@ impl Daemon {
         let mut command = Command::new(&program);
         command.args(&self.arguments).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
+        if let Some(account) = self.account {
+            command.env("LOGNAME", account).env("USER", account);
+        }
         // SAFETY: setsid is async-signal-safe and touches no memory of the parent.
         unsafe {
             command.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(io::Error::from));

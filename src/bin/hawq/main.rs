@@ -13,6 +13,8 @@ mod cluster;
 mod config;
 mod demo;
 mod environment;
+#[cfg(test)]
+mod fake_control;
 mod init;
 mod init_standby;
 mod launch;
@@ -28,6 +30,8 @@ mod state_detail;
 mod state_json;
 mod stop;
 mod usage;
+#[cfg(test)]
+mod verbs_tests;
 
 use std::process::ExitCode;
 

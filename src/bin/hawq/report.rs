@@ -30,7 +30,7 @@ pub fn print(text: &str) {
 
 /// A line on standard error.
 pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "hawq: {text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 #[derive(Debug)]

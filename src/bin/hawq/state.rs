@@ -16,9 +16,12 @@ const NO_DATABASE: &str =
     "Failed to connect to database, this script can only be run when the database is up.";
 
 pub async fn run(options: &StateOptions) -> anyhow::Result<Done> {
-    let environment = Environment::load()?;
+    run_in(&Environment::load()?, options).await
+}
+
+pub async fn run_in(environment: &Environment, options: &StateOptions) -> anyhow::Result<Done> {
     let report = Report::open("hawq_state", &options.common)?;
-    let cluster = Cluster::ask(&environment).await;
+    let cluster = Cluster::ask(environment).await;
     if options.json {
         report::print(&serde_json::to_string_pretty(&state_json::object(&cluster))?);
         return Ok(if cluster.primary().is_some() { Done::Well } else { Done::Badly });
@@ -39,7 +42,8 @@ pub async fn run(options: &StateOptions) -> anyhow::Result<Done> {
         return Ok(if attention.is_empty() { Done::Well } else { Done::Badly });
     }
     if options.quick {
-        return Ok(quick(&report, &state_detail::segments(primary), primary.segments.len()));
+        let segments = state_detail::all_segments(primary).len();
+        return Ok(quick(&report, &state_detail::segments(primary), segments));
     }
     if options.standby {
         show(&report, &state_detail::standby_details(primary));
@@ -70,9 +74,9 @@ fn show(report: &Report, lines: &[Line]) {
     }
 }
 
-fn quick(report: &Report, down: &[Line], rows: usize) -> Done {
-    let up = rows.saturating_sub(down.len());
-    report.info(&format!("-# of up nodes, from configuration table     = {up}"));
+fn quick(report: &Report, down: &[Line], segments: usize) -> Done {
+    let up = segments.saturating_sub(down.len());
+    report.info(&format!("-# of up segments, from configuration table     = {up}"));
     show(report, down);
     if down.is_empty() { Done::Well } else { Done::Badly }
 }

@@ -62,9 +62,9 @@ fn a_healthy_pair() {
         detail_state: "None".to_owned(),
         ..reply(1, "primary")
     };
-    let follower =
+    let second =
         StatusReply { heard_primary_ago_ms: Some(60), open: false, ..reply(2, "in-sync") };
-    let cluster = Cluster { nodes: vec![view(1, Ok(primary)), view(2, Ok(follower))] };
+    let cluster = Cluster { nodes: vec![view(1, Ok(primary)), view(2, Ok(second))] };
     let lines = lines(&cluster);
     assert!(lines.iter().all(|line| !line.attention), "{lines:?}");
     assert_eq!(
@@ -115,12 +115,12 @@ fn a_lost_standby_and_a_segment_down_need_attention() {
 
 #[test]
 fn without_a_primary_each_node_says_why() {
-    let follower = StatusReply {
+    let second = StatusReply {
         closed_reason: "a standby does not serve".to_owned(),
         heard_primary_ago_ms: Some(9_000),
         ..reply(2, "in-sync")
     };
-    let nodes = vec![view(1, Err("connection refused")), view(2, Ok(follower))];
+    let nodes = vec![view(1, Err("connection refused")), view(2, Ok(second))];
     let cluster = Cluster { nodes };
     assert_eq!(
         why_no_primary(&cluster),

@@ -81,7 +81,8 @@ fn variables_of_the_environment_are_expanded() {
     assert_eq!(settings.data_dir, Path::new("/opt/hawq//opt/hawqx"));
     assert_eq!(
         refusal(&[("hawq_master_directory", "${NOWHERE}/x")]),
-        "hawq-site.xml:2: hawq_master_directory uses ${NOWHERE}, which the environment does not have"
+        "hawq-site.xml:2: hawq_master_directory uses ${NOWHERE}, which the environment does not \
+         have"
     );
 }
 

@@ -23,8 +23,8 @@ pub fn sample_site_xml() -> String {
     let mut xml = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!-- Generated from the table of settings; copy it to $GPHOME/etc/hawq-site.xml.\n     \
-         Names are HAWQ's; HAWQ's other properties are accepted and not used. Times: 500ms, 30s,\n     \
-         5min, 1h, 1d. ${NAME} is replaced by that environment variable. -->\n\
+         Names are HAWQ's; HAWQ's other properties are accepted and not used. Times: 500ms,\n     \
+         30s, 5min, 1h, 1d. ${NAME} is replaced by that environment variable. -->\n\
          <configuration>\n",
     );
     let mut category = "";

@@ -1,5 +1,6 @@
 //! What a segment's agent is told at start, typed and with its relations checked.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub struct SegmentSettings {
     pub port: u16,
     /// `hawq_rm_segment_port`: the agent.
     pub rpc_port: u16,
+    /// `listen_addresses`, when it is one address; `None`: all.
+    pub listen: Option<IpAddr>,
     /// Every master; the agent sends its heartbeats to each.
     pub masters: Vec<Peer>,
     /// `aerie_secret_file`, by default `cluster.secret` in the data directory.
@@ -47,6 +50,7 @@ impl SegmentSettings {
             host: settings.optional("aerie_segment_host").map(str::to_owned),
             port: settings.number("hawq_segment_address_port"),
             rpc_port: settings.number("hawq_rm_segment_port"),
+            listen: settings.text("listen_addresses").parse().ok(),
             masters: peers(settings)?,
             temp_dirs: settings
                 .list("hawq_segment_temp_directory")

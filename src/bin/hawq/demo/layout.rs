@@ -17,6 +17,7 @@ use crate::launch::Daemon;
 use crate::process::Process;
 
 pub const HOST: &str = "127.0.0.1";
+pub const SUPERUSER: &str = "gpadmin";
 
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -52,9 +53,9 @@ impl Layout {
     }
 
     pub fn entry(&self, kind: Kind, number: usize, ports: (u16, u16)) -> NodeEntry {
-        let (prefix, log) = match kind {
-            Kind::Master => ("master", "pg_log/startup.log"),
-            Kind::Segment => ("segment", "pg_log/startup.log"),
+        let prefix = match kind {
+            Kind::Master => "master",
+            Kind::Segment => "segment",
         };
         let name = format!("{prefix}{number}");
         let data_dir = self.data_dir(&name);
@@ -64,7 +65,7 @@ impl Layout {
             supervisor_pid: None,
             pg_port: ports.0,
             rpc_port: ports.1,
-            log: data_dir.join(log).display().to_string(),
+            log: data_dir.join("pg_log/startup.log").display().to_string(),
             data_dir: data_dir.display().to_string(),
             name,
         }
@@ -90,10 +91,11 @@ impl Layout {
 
     pub fn daemon(&self, node: &NodeEntry, cluster_id: &str) -> anyhow::Result<Daemon> {
         let environment = self.environment(&node.name)?;
-        Ok(match node.kind {
+        let daemon = match node.kind {
             Kind::Master => Daemon::master(environment.site_path(), Path::new(&node.data_dir)),
             Kind::Segment => Daemon::segment(&environment.segment, HOST, cluster_id),
-        })
+        };
+        Ok(Daemon { account: Some(SUPERUSER), ..daemon })
     }
 
     /// Writes `etc` of every node, once; `hawq activate` and people may change it later.

@@ -1,0 +1,102 @@
+//! A node for tests: it answers the control service with what it was told to say.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use aerie::proto::v1::control_server::{Control, ControlServer};
+use aerie::proto::v1::{
+    ActivateRequest, AdmitRequest, DigestReply, DigestRequest, ForceOpenRequest, Outcome, Progress,
+    ReleaseRequest, RemoveRequest, ReseedRequest, StatusReply, StatusRequest, StopRequest,
+};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status};
+
+pub const SECRET: &str = "hush";
+
+#[derive(Debug, Clone, Default)]
+pub struct FakeNode {
+    pub reply: Arc<Mutex<StatusReply>>,
+    pub progress: Vec<Progress>,
+    pub activations: Arc<Mutex<Vec<ActivateRequest>>>,
+}
+
+impl FakeNode {
+    pub fn saying(reply: StatusReply) -> FakeNode {
+        FakeNode { reply: Arc::new(Mutex::new(reply)), ..FakeNode::default() }
+    }
+
+    /// Serves until the test ends.
+    pub async fn serve(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = ControlServer::with_interceptor(self.clone(), check);
+        tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener)),
+        );
+        address
+    }
+}
+
+fn check(request: Request<()>) -> Result<Request<()>, Status> {
+    match request.metadata().get("hawq-secret") {
+        Some(secret) if secret == SECRET => Ok(request),
+        _ => Err(Status::unauthenticated("wrong secret")),
+    }
+}
+
+fn done() -> Result<Response<Outcome>, Status> {
+    Ok(Response::new(Outcome { ok: true, text: String::new() }))
+}
+
+#[tonic::async_trait]
+impl Control for FakeNode {
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
+        Ok(Response::new(self.reply.lock().unwrap().clone()))
+    }
+
+    type ActivateStream = ReceiverStream<Result<Progress, Status>>;
+
+    async fn activate(
+        &self,
+        request: Request<ActivateRequest>,
+    ) -> Result<Response<Self::ActivateStream>, Status> {
+        self.activations.lock().unwrap().push(*request.get_ref());
+        let (sender, receiver) = mpsc::channel(self.progress.len().max(1));
+        for progress in &self.progress {
+            sender.send(Ok(progress.clone())).await.unwrap();
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn admit(&self, _: Request<AdmitRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn remove(&self, _: Request<RemoveRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn stop(&self, _: Request<StopRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn force_open(&self, _: Request<ForceOpenRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn release(&self, _: Request<ReleaseRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn digest(&self, _: Request<DigestRequest>) -> Result<Response<DigestReply>, Status> {
+        Ok(Response::new(DigestReply::default()))
+    }
+
+    async fn reseed(&self, _: Request<ReseedRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+}
