@@ -23,7 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 use aerie::runtime::RpcAuth;
 use aerie::segment_rm::{
     AgentFile, DataDirectory, FenceFile, MasterAddress, PostgresAddress, RunningAgent,
-    ServiceSettings, start,
+    ServiceSettings, Stop, start,
 };
 use aerie::types::ClusterId;
 
@@ -147,7 +147,9 @@ async fn until_stopped(agent: RunningAgent) -> Result<()> {
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-        () = agent.stop_asked() => {}
+        ending = agent.ending() => if ending == Stop::Failed {
+            bail!("the segment agent cannot go on, see its log");
+        },
     }
     agent.stop().await;
     tracing::info!("segment agent stopped");

@@ -215,6 +215,22 @@ fn tables_of_one_schema_are_made_at_the_same_time() {
     node.commit(two).unwrap();
 }
 
+#[test]
+fn a_transaction_is_bounded() {
+    let node = TestNode::bootstrapped(MemoryStore::new());
+    let mut t = node.catalog.begin();
+    ddl::create_table(&mut t, &table("c")).unwrap();
+    let text = "x".repeat(1 << 20);
+    let write = |t: &mut OpenTransaction| ddl::comment_on(t, &named("c"), Some(&text));
+    let refused = (0..20).find_map(|_| write(&mut t).err());
+    assert!(matches!(refused, Some(Error::TransactionTooLarge { .. })), "{refused:?}");
+    let longer = "x".repeat((1 << 20) + 1);
+    let mut t = node.catalog.begin();
+    ddl::create_table(&mut t, &table("c")).unwrap();
+    let refused = ddl::comment_on(&mut t, &named("c"), Some(&longer));
+    assert!(matches!(refused, Err(Error::WrongRow { .. })), "{refused:?}");
+}
+
 /// Counts the entries that scans visit and the keys that are read.
 struct CountingStore {
     store: MemoryStore,

@@ -42,6 +42,8 @@ pub enum Error {
     SystemObject { name: String },
     #[error("tables can have at most {max} columns, not {count}")]
     TooManyColumns { count: usize, max: usize },
+    #[error("transaction changes more than {max} bytes of the catalog")]
+    TransactionTooLarge { max: usize },
     #[error(transparent)]
     Type(#[from] TypeError),
     /// The stored or logged bytes are not what this program wrote.

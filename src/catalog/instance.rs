@@ -3,6 +3,7 @@
 //! Committed records come in through `apply`, in LSN order, on every node alike. On the primary
 //! `admit` says which transactions may be logged. Nothing becomes visible before it is applied.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -37,6 +38,12 @@ pub enum XactStatus {
 #[derive(Clone)]
 pub struct Catalog {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalog").field("applied", &self.applied_lsn()).finish_non_exhaustive()
+    }
 }
 
 struct Inner {

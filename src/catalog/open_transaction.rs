@@ -4,6 +4,7 @@
 //! Nothing of it is visible to anyone else before it is committed; dropping it is a rollback.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::types::Lsn;
@@ -20,6 +21,9 @@ use super::row::encode_row;
 use super::snapshot::{ReadView, Snapshot, relation_oid};
 use super::transaction::{Change, Transaction};
 
+/// A transaction is one record of the log and one message to each standby, so it is bounded.
+const TRANSACTION_BYTES_MAX: usize = 16 << 20;
+
 /// * A key in `writes` hides the snapshot's row; `None` is a deletion.
 /// * Whoever takes the transaction out with `into_transaction` must have it admitted or abandoned,
 ///   or its id stays "in progress" for the rest of the reign.
@@ -30,6 +34,8 @@ pub struct OpenTransaction {
     writes: BTreeMap<RowKey, Option<Row>>,
     guards: BTreeSet<RowKey>,
     next_oid: u32,
+    /// What has been written, overwritten rows included.
+    bytes: usize,
     /// It has changed what relations look like, so the shared cache does not speak for it.
     schema_changed: bool,
 }
@@ -43,6 +49,7 @@ impl OpenTransaction {
             writes: BTreeMap::new(),
             guards: BTreeSet::new(),
             next_oid: 0,
+            bytes: 0,
             schema_changed: false,
         }
     }
@@ -84,8 +91,7 @@ impl OpenTransaction {
             return Err(Error::DuplicateKey { relation: described.name.clone() });
         }
         self.index(&described.name, relation, None, Some(&row))?;
-        self.write(key, Some(row));
-        Ok(())
+        self.write(key, Some(row))
     }
 
     /// Replaces the row that has the same key.
@@ -97,8 +103,7 @@ impl OpenTransaction {
             return Err(Error::UndefinedRow { relation: described.name.clone() });
         };
         self.index(&described.name, relation, Some(&before), Some(&row))?;
-        self.write(key, Some(row));
-        Ok(())
+        self.write(key, Some(row))
     }
 
     /// Inserts the row, or replaces the one with its key.
@@ -119,7 +124,7 @@ impl OpenTransaction {
             return Ok(false);
         };
         self.index(&described.name, relation, Some(&before), None)?;
-        self.write(key, None);
+        self.write(key, None)?;
         Ok(true)
     }
 
@@ -135,22 +140,21 @@ impl OpenTransaction {
             return Err(Error::DuplicateKey { relation: relation.to_string() });
         }
         self.index(&relation.to_string(), relation, None, Some(&row))?;
-        self.write(key, Some(row));
-        Ok(())
+        self.write(key, Some(row))
     }
 
     #[must_use]
     pub fn into_transaction(mut self) -> Transaction {
         let xid = self.xid();
-        self.to_transaction(xid)
+        self.take(xid)
     }
 
     /// The transaction as the first one of a cluster.
     pub(crate) fn into_transaction_with(mut self, xid: u64) -> Transaction {
-        self.to_transaction(xid)
+        self.take(xid)
     }
 
-    fn to_transaction(&mut self, xid: u64) -> Transaction {
+    fn take(&mut self, xid: u64) -> Transaction {
         // Taken, so that dropping what is left is no rollback.
         self.xid = OnceLock::new();
         let writes = std::mem::take(&mut self.writes).into_iter();
@@ -176,9 +180,15 @@ impl OpenTransaction {
         }
     }
 
-    fn write(&mut self, key: RowKey, row: Option<Row>) {
+    fn write(&mut self, key: RowKey, row: Option<Row>) -> Result<(), Error> {
+        let row_bytes = row.as_ref().map_or(0, |row| encode_row(row).len());
+        self.bytes = self.bytes.saturating_add(key.key.len() + row_bytes);
+        if self.bytes > TRANSACTION_BYTES_MAX {
+            return Err(Error::TransactionTooLarge { max: TRANSACTION_BYTES_MAX });
+        }
         self.schema_changed |= describes_relations(key.relation);
         self.writes.insert(key, row);
+        Ok(())
     }
 
     fn row(&self, key: &RowKey) -> Result<Option<Row>, Error> {
@@ -208,10 +218,10 @@ impl OpenTransaction {
                 return Err(Error::DuplicateKey { relation: name.to_owned() });
             }
             if let Some((key, _)) = old {
-                self.write(key, None);
+                self.write(key, None)?;
             }
             if let Some((key, row)) = new {
-                self.write(key, Some(row));
+                self.write(key, Some(row))?;
             }
         }
         Ok(())
@@ -280,6 +290,14 @@ impl ReadView for OpenTransaction {
             };
         }
         Ok(merged.into_values().collect())
+    }
+}
+
+impl fmt::Debug for OpenTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = f.debug_struct("OpenTransaction");
+        line.field("lsn", &self.snapshot.lsn()).field("writes", &self.writes.len());
+        line.finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 //! A snapshot sees exactly the transactions applied up to its LSN, whatever is applied later. It
 //! never waits and never takes a lock that a writer holds.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -128,6 +129,12 @@ impl Snapshot {
             None => Ok(None),
             Some(value) => decode_stored(&value).map(|(_, row)| Some(row)),
         }
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("lsn", &self.lsn).finish_non_exhaustive()
     }
 }
 

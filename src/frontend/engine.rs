@@ -1,33 +1,27 @@
-//! The wire's backend over `query::Engine`, and the SQLSTATE of each of its errors.
+//! `query::Engine` as the wire's backend: one session for one, errors turned into failures.
+//!
+//! Nothing is decided here but how an error reads; its code is `sqlstate`'s.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::ScalarValue;
 
-use crate::query::{self, Engine, Output, OutputColumn, Prepared, Session, SessionStart, Statement};
+use crate::catalog::CommitError;
+use crate::query::{self, Engine, Output, OutputColumn, Prepared, SessionStart, Statement};
 
 use super::backend::{
     Backend, BackendSession, Column, Description, Outcome, SessionOpening, TransactionStatus,
 };
-use super::failure::{Failure, Notice};
+use super::failure::{Failure, Notice, Severity};
 use super::sqlstate::of_query;
+use super::sqlstate_table::SqlState;
 
-pub struct EngineBackend {
-    engine: Arc<Engine>,
-}
+impl Backend for Arc<Engine> {
+    type Session = query::Session;
 
-impl EngineBackend {
-    #[must_use]
-    pub fn new(engine: Arc<Engine>) -> EngineBackend {
-        EngineBackend { engine }
-    }
-}
-
-impl Backend for EngineBackend {
-    type Session = EngineSession;
-
-    fn open(&self, opening: SessionOpening) -> Result<EngineSession, Failure> {
+    fn open(&self, opening: SessionOpening) -> Result<query::Session, Failure> {
         let start = SessionStart {
             user: opening.user,
             database: opening.database,
@@ -36,21 +30,22 @@ impl Backend for EngineBackend {
             parameters: opening.parameters,
             committing: opening.committing,
         };
-        let session = self.engine.open_session(start).map_err(|e| failure(&e).into_fatal())?;
-        Ok(EngineSession { session })
+        self.open_session(start).map_err(|error| match &error {
+            // Whoever is not there cannot log in, which has a code of its own.
+            query::Error::UndefinedObject { kind: "role", .. } => {
+                Failure::fatal(SqlState::InvalidAuthorizationSpecification, error.to_string())
+            }
+            _ => Failure::from(error),
+        })
     }
 }
 
-pub struct EngineSession {
-    session: Session,
-}
-
-impl BackendSession for EngineSession {
+impl BackendSession for query::Session {
     type Statement = Statement;
     type Prepared = Prepared;
 
     fn parse(&mut self, sql: &str) -> Result<Vec<Statement>, Failure> {
-        self.session.parse(sql).map_err(|error| failure(&error))
+        Ok(query::Session::parse(self, sql)?)
     }
 
     async fn prepare(
@@ -58,15 +53,12 @@ impl BackendSession for EngineSession {
         statement: Statement,
         parameter_types: &[Option<u32>],
     ) -> Result<Arc<Prepared>, Failure> {
-        let prepared = self.session.prepare(statement, parameter_types).await;
-        prepared.map_err(|error| failure(&error))
+        Ok(query::Session::prepare(self, statement, parameter_types).await?)
     }
 
     fn describe(prepared: &Prepared) -> Description {
-        Description {
-            parameter_types: prepared.parameter_types.clone(),
-            columns: columns(&prepared.columns),
-        }
+        let columns = prepared.columns.iter().cloned().map(Column::from).collect();
+        Description { parameter_types: prepared.parameter_types.clone(), columns }
     }
 
     async fn execute(
@@ -74,21 +66,11 @@ impl BackendSession for EngineSession {
         prepared: &Prepared,
         parameters: &[ScalarValue],
     ) -> Result<Outcome, Failure> {
-        let output = self.session.execute(prepared, parameters).await;
-        Ok(match output.map_err(|error| failure(&error))? {
-            Output::Rows { columns: shape, batches, tag } => {
-                Outcome::Rows { columns: columns(&shape), batches, tag }
-            }
-            Output::Command { tag } => Outcome::Command { tag },
-            Output::Empty => Outcome::Empty,
-            Output::CopyOut { columns: shape, batches } => {
-                Outcome::CopyOut { columns: columns(&shape), batches }
-            }
-        })
+        Ok(query::Session::execute(self, prepared, parameters).await?.into())
     }
 
     fn transaction_status(&self) -> TransactionStatus {
-        match self.session.transaction_status() {
+        match query::Session::transaction_status(self) {
             query::TransactionStatus::Idle => TransactionStatus::Idle,
             query::TransactionStatus::Open => TransactionStatus::Open,
             query::TransactionStatus::Failed => TransactionStatus::Failed,
@@ -96,69 +78,119 @@ impl BackendSession for EngineSession {
     }
 
     fn begin_implicit(&mut self) {
-        self.session.begin_implicit();
+        query::Session::begin_implicit(self);
     }
 
     async fn end_implicit(&mut self) -> Result<(), Failure> {
-        self.session.end_implicit().await.map_err(|error| failure(&error))
+        Ok(query::Session::end_implicit(self).await?)
     }
 
     fn abandon(&mut self) {
-        self.session.abandon();
+        query::Session::abandon(self);
     }
 
     fn take_notices(&mut self) -> Vec<Notice> {
-        let notice = |notice: query::Notice| Notice {
-            severity: match notice.severity {
-                query::Severity::Notice => "NOTICE",
-                query::Severity::Warning => "WARNING",
-            }
-            .to_owned(),
-            code: notice.code.to_owned(),
-            message: notice.message,
-            detail: None,
-            hint: None,
-        };
-        self.session.take_notices().into_iter().map(notice).collect()
+        let notices = query::Session::take_notices(self).into_iter();
+        notices
+            .map(|notice| Notice {
+                severity: match notice.severity {
+                    query::Severity::Notice => "NOTICE".to_owned(),
+                    query::Severity::Warning => "WARNING".to_owned(),
+                },
+                code: notice.code.to_owned(),
+                message: notice.message,
+                detail: None,
+                hint: None,
+            })
+            .collect()
     }
 
     fn take_parameter_changes(&mut self) -> Vec<(String, String)> {
-        self.session.take_parameter_changes()
+        query::Session::take_parameter_changes(self)
     }
 
     fn initial_parameters(&self) -> Vec<(String, String)> {
-        self.session.initial_parameters()
+        query::Session::initial_parameters(self)
     }
 
     fn statement_timeout(&self) -> Option<Duration> {
-        self.session.statement_timeout()
+        query::Session::statement_timeout(self)
     }
 }
 
-fn columns(shape: &[OutputColumn]) -> Vec<Column> {
-    let column = |column: &OutputColumn| Column {
-        name: column.name.clone(),
-        type_oid: column.type_oid,
-        typlen: column.typlen,
-        typmod: column.typmod,
-    };
-    shape.iter().map(column).collect()
-}
-
-fn failure(error: &query::Error) -> Failure {
-    let state = of_query(error);
-    let mut failure = Failure::error(state, error.to_string());
-    match error {
-        query::Error::Syntax { position, .. }
-        | query::Error::UndefinedTable { position, .. }
-        | query::Error::UndefinedColumn { position, .. } => {
-            failure.position = position.and_then(|at| u32::try_from(at).ok());
+impl From<OutputColumn> for Column {
+    fn from(column: OutputColumn) -> Column {
+        Column {
+            name: column.name,
+            type_oid: column.type_oid,
+            typlen: column.typlen,
+            typmod: column.typmod,
         }
-        query::Error::InvalidSettingValue { hint, .. }
-        | query::Error::ReadOnly { hint, .. }
-        | query::Error::Unsupported { hint, .. } => failure.hint.clone_from(hint),
-        query::Error::DependentObjects { detail, .. } => failure.detail = Some(detail.clone()),
-        _ => {}
     }
-    failure
+}
+
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Outcome {
+        let owned = |columns: Vec<OutputColumn>| columns.into_iter().map(Column::from).collect();
+        match output {
+            Output::Rows { columns, batches, tag } => {
+                Outcome::Rows { columns: owned(columns), batches, tag }
+            }
+            Output::Command { tag } => Outcome::Command { tag },
+            Output::Empty => Outcome::Empty,
+            Output::CopyOut { columns, batches } => {
+                Outcome::CopyOut { columns: owned(columns), batches }
+            }
+        }
+    }
+}
+
+impl From<query::Error> for Failure {
+    fn from(error: query::Error) -> Failure {
+        let (severity, detail, hint) = match &error {
+            query::Error::Commit(commit) => of_commit(commit),
+            _ => (Severity::Error, error.detail(), error.hint()),
+        };
+        let position = error.position().and_then(|position| u32::try_from(position).ok());
+        Failure {
+            severity,
+            state: of_query(&error),
+            message: chain(&error),
+            detail,
+            hint,
+            position,
+        }
+    }
+}
+
+/// Severity, detail and hint of a commit that failed.
+fn of_commit(error: &CommitError) -> (Severity, Option<String>, Option<String>) {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        CommitError::NotPrimary { primary } => {
+            let hint = primary.as_ref().map(|primary| format!("The primary is at {primary}."));
+            (Severity::Error, None, hint)
+        }
+        CommitError::NotNow { .. } => (Severity::Error, None, hint("Try again in a moment.")),
+        CommitError::Conflict { relation } => {
+            let detail = format!("Another transaction has changed \"{relation}\".");
+            (Severity::Error, Some(detail), hint("The transaction might succeed if retried."))
+        }
+        CommitError::Unknown { .. } => {
+            (Severity::Error, None, hint("Look whether the change is there before you repeat it."))
+        }
+        CommitError::Terminated => (Severity::Fatal, None, None),
+    }
+}
+
+/// The message with its causes, which a transparent error leaves out.
+fn chain(error: &query::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        message.push_str(": ");
+        message.push_str(&source.to_string());
+        cause = source.source();
+    }
+    message
 }

@@ -50,8 +50,14 @@ pub(crate) struct Portal<P> {
 enum Progress {
     Bound,
     /// A result of which some rows have been sent.
-    Rows { batches: Arc<[RecordBatch]>, sent: usize, tag: String },
-    Done { returns_rows: bool },
+    Rows {
+        batches: Arc<[RecordBatch]>,
+        sent: usize,
+        tag: String,
+    },
+    Done {
+        returns_rows: bool,
+    },
 }
 
 impl<S: BackendSession> Session<S> {

@@ -8,7 +8,9 @@ use super::{Failure, SqlState};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
     /// Not ready, or taking over.
-    Starting { reason: String },
+    Starting {
+        reason: String,
+    },
     Standby {
         /// Read-only sessions are served (`hawq_hot_standby`).
         hot: bool,

@@ -59,12 +59,27 @@ pub struct Bind {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
-    Query { sql: String },
-    Parse { name: String, sql: String, parameter_types: Vec<u32> },
+    Query {
+        sql: String,
+    },
+    Parse {
+        name: String,
+        sql: String,
+        parameter_types: Vec<u32>,
+    },
     Bind(Bind),
-    Describe { target: Target, name: String },
-    Execute { portal: String, rows_max: i32 },
-    Close { target: Target, name: String },
+    Describe {
+        target: Target,
+        name: String,
+    },
+    Execute {
+        portal: String,
+        rows_max: i32,
+    },
+    Close {
+        target: Target,
+        name: String,
+    },
     Flush,
     Sync,
     Terminate,

@@ -6,8 +6,14 @@
 mod backend;
 mod encode;
 mod engine;
+#[cfg(test)]
+mod engine_tests;
 mod extended;
 mod failure;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod frontend_tests;
 mod gate;
 mod hba;
 mod hba_file;
@@ -22,13 +28,14 @@ mod simple;
 mod socket_file;
 mod sqlstate;
 mod sqlstate_table;
+#[cfg(test)]
+mod sqlstate_tests;
 mod startup;
 mod wire;
 
 pub use backend::{
     Backend, BackendSession, Column, Description, Outcome, SessionOpening, TransactionStatus,
 };
-pub use engine::EngineBackend;
 pub use failure::{Failure, Notice, Severity};
 pub use gate::Gate;
 pub use hba::{Hba, HbaError};

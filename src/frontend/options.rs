@@ -70,10 +70,10 @@ mod tests {
             " -c gp_session_role=UTILITY -c allow_system_table_mods=dml ",
             &[("gp_session_role", "UTILITY"), ("allow_system_table_mods", "dml")],
         );
-        check("-cgeqo=off --statement-timeout=5min", &[
-            ("geqo", "off"),
-            ("statement_timeout", "5min"),
-        ]);
+        check(
+            "-cgeqo=off --statement-timeout=5min",
+            &[("geqo", "off"), ("statement_timeout", "5min")],
+        );
     }
 
     #[test]

@@ -145,7 +145,7 @@ mod tests {
         assert!(matches!(raced, Raced::Done(Ok(7))), "{raced:?}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_commit_that_outlives_its_session_is_unknown() {
         let (strings, mut orders) = orders();
         strings.committing.store(true, Ordering::Release);

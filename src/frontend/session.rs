@@ -46,7 +46,11 @@ pub(crate) enum Broken {
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Broken {
-        if failure.is_fatal() { Broken::Session(failure.into()) } else { Broken::Statement(failure) }
+        if failure.is_fatal() {
+            Broken::Session(failure.into())
+        } else {
+            Broken::Statement(failure)
+        }
     }
 }
 

@@ -25,9 +25,7 @@ const PATH_BYTES_MAX: usize = 107;
 pub enum SocketError {
     #[error("Unix-domain socket path \"{path}\" is too long (maximum {PATH_BYTES_MAX} bytes)")]
     TooLong { path: PathBuf },
-    #[error(
-        "lock file \"{path}\" already exists: is another server (PID {pid}) using the socket?"
-    )]
+    #[error("lock file \"{path}\" already exists: is another server (PID {pid}) using the socket?")]
     InUse { path: PathBuf, pid: i32 },
     #[error("{action} \"{path}\": {source}")]
     Io { action: &'static str, path: PathBuf, source: io::Error },

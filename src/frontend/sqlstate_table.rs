@@ -14,6 +14,7 @@ pub enum SqlState {
     InvalidDatetimeFormat,
     DatetimeFieldOverflow,
     DivisionByZero,
+    InvalidRegularExpression,
     CharacterNotInRepertoire,
     InvalidTextRepresentation,
     InvalidBinaryRepresentation,
@@ -40,6 +41,7 @@ pub enum SqlState {
     DuplicateColumn,
     DuplicateObject,
     GroupingError,
+    ReservedName,
     DatatypeMismatch,
     WrongObjectType,
     UndefinedFunction,
@@ -55,6 +57,8 @@ pub enum SqlState {
     OutOfMemory,
     TooManyConnections,
     ProgramLimitExceeded,
+    StatementTooComplex,
+    TooManyColumns,
     ObjectNotInPrerequisiteState,
     CannotChangeRuntimeParam,
     QueryCanceled,
@@ -72,17 +76,12 @@ struct Row {
     when: &'static str,
 }
 
-const fn row(
-    state: SqlState,
-    code: &'static str,
-    name: &'static str,
-    when: &'static str,
-) -> Row {
+const fn row(state: SqlState, code: &'static str, name: &'static str, when: &'static str) -> Row {
     Row { state, code, name, when }
 }
 
 #[rustfmt::skip]
-static TABLE: [Row; 58] = [
+static TABLE: [Row; 62] = [
     row(SqlState::TransactionResolutionUnknown, "08007", "transaction_resolution_unknown",
         "fenced, or the in-sync set was lost: the commit may or may not have happened"),
     row(SqlState::ProtocolViolation, "08P01", "protocol_violation",
@@ -101,6 +100,8 @@ static TABLE: [Row; 58] = [
         "a date or time outside the range of its type"),
     row(SqlState::DivisionByZero, "22012", "division_by_zero",
         "a division by zero"),
+    row(SqlState::InvalidRegularExpression, "2201B", "invalid_regular_expression",
+        "a regular expression that does not parse"),
     row(SqlState::CharacterNotInRepertoire, "22021", "character_not_in_repertoire",
         "bytes that are not UTF-8"),
     row(SqlState::InvalidTextRepresentation, "22P02", "invalid_text_representation",
@@ -153,6 +154,8 @@ static TABLE: [Row; 58] = [
         "an object that exists already"),
     row(SqlState::GroupingError, "42803", "grouping_error",
         "a column that is neither grouped nor aggregated"),
+    row(SqlState::ReservedName, "42939", "reserved_name",
+        "a schema name that begins with pg_"),
     row(SqlState::DatatypeMismatch, "42804", "datatype_mismatch",
         "types that do not go together"),
     row(SqlState::WrongObjectType, "42809", "wrong_object_type",
@@ -183,6 +186,10 @@ static TABLE: [Row; 58] = [
         "max_connections sessions are there already"),
     row(SqlState::ProgramLimitExceeded, "54000", "program_limit_exceeded",
         "a statement beyond a limit of this server"),
+    row(SqlState::StatementTooComplex, "54001", "statement_too_complex",
+        "a statement nested too deeply"),
+    row(SqlState::TooManyColumns, "54011", "too_many_columns",
+        "a table with more columns than there may be"),
     row(SqlState::ObjectNotInPrerequisiteState, "55000", "object_not_in_prerequisite_state",
         "a portal that was run already, or a command that does not fit the state"),
     row(SqlState::CannotChangeRuntimeParam, "55P02", "cant_change_runtime_param",

@@ -122,7 +122,8 @@ fn try_admit<B: Backend>(
         return Err(super::Gate::ShuttingDown.admit().map_or_else(Stop::from, |_| Stop::Gone));
     }
     let admission = shared.gate.borrow().admit()?;
-    let too_many = || Failure::fatal(SqlState::TooManyConnections, "sorry, too many clients already");
+    let too_many =
+        || Failure::fatal(SqlState::TooManyConnections, "sorry, too many clients already");
     if shared.sessions.count() >= shared.options.max_connections {
         return Err(too_many().into());
     }
@@ -145,9 +146,8 @@ fn try_admit<B: Backend>(
         .iter()
         .any(|(name, value)| name == "is_superuser" && value == "on");
     let reserved = if superuser { 0 } else { shared.options.superuser_reserved_connections };
-    let secret = getrandom::u32().map_err(|error| {
-        Failure::internal(format!("could not generate a cancel key: {error}"))
-    })?;
+    let secret = getrandom::u32()
+        .map_err(|error| Failure::internal(format!("could not generate a cancel key: {error}")))?;
     let identity = Identity {
         pid,
         secret: secret.cast_signed(),
@@ -233,11 +233,9 @@ fn authenticate(hba: &Hba, request: &Request, peer: Peer) -> Result<(), Failure>
         Origin::Local => "[local]".to_owned(),
         Origin::Host(ip) => ip.to_string(),
     };
-    let refuse = |message: String| {
-        Err(Failure::fatal(SqlState::InvalidAuthorizationSpecification, message))
-    };
-    let whom =
-        format!("host \"{host}\", user \"{user}\", database \"{database}\", no encryption");
+    let refuse =
+        |message: String| Err(Failure::fatal(SqlState::InvalidAuthorizationSpecification, message));
+    let whom = format!("host \"{host}\", user \"{user}\", database \"{database}\", no encryption");
     match hba.find(&Asking { origin, user, database }).map(|rule| rule.method) {
         None => refuse(format!("no pg_hba.conf entry for {whom}")),
         Some(Method::Reject) => refuse(format!("pg_hba.conf rejects connection for {whom}")),

@@ -64,10 +64,6 @@ impl Connection {
         self._unregistered = None;
     }
 
-    pub fn ending(&self) -> Ending {
-        self.ending.clone()
-    }
-
     /// The next of the messages that come before a session.
     pub async fn opening(&mut self) -> Result<Opening, Stop> {
         self.fill(4).await?;

@@ -16,7 +16,7 @@ use super::allocate::SegmentAddress;
 use super::detector::{Detector, Silence};
 use super::event::{Effect, Event, SegmentRow, Severity, Suspect, Write};
 use super::probes::{Probes, Verdict};
-use super::registered::{Heard, Registered, place, report_two_agents};
+use super::registered::{Heard, Registered, place, report_replaced, report_two_agents};
 use super::segment::{self, SignOfLife};
 use super::settings::Settings;
 use super::store::Storage;
@@ -199,13 +199,16 @@ impl Machine {
             return self.register(at, heard, effects);
         };
         // Another identity at the same host and port: its data directory was made anew.
-        let replaced = self.registered.get(&order).and_then(|known| known.segment);
-        let replaced = replaced.is_some_and(|owner| owner != segment);
+        let owner = self.registered.get(&order).and_then(|known| known.segment);
+        let replaced = owner.filter(|owner| *owner != segment);
+        if let Some(owner) = replaced {
+            effects.push(report_replaced(order, owner, &heard));
+        }
         self.claim(segment, order);
         self.detector.signal(order, at);
         let Some(known) = self.registered.get_mut(&order) else { return };
         let sign = SignOfLife {
-            started_anew: started_anew || replaced,
+            started_anew: started_anew || replaced.is_some(),
             failed_directories: heard.heartbeat.failed_directories.clone(),
         };
         known.set_reasons(segment::after_heartbeat(&known.reasons, sign));

@@ -90,3 +90,13 @@ pub(super) fn report_two_agents(heartbeat: &Heartbeat, peer_address: &str) -> Ef
     );
     Effect::Report { severity: Severity::Warning, text }
 }
+
+/// Once after a data directory was made anew; again and again where two agents on one host were
+/// given the same port.
+pub(super) fn report_replaced(order: NonZeroU32, owner: u64, heard: &Heard) -> Effect {
+    let Heartbeat { segment, hostname, port, .. } = &heard.heartbeat;
+    let text = format!(
+        "segment {order} at {hostname}:{port} is agent {segment:016x} now, it was {owner:016x}"
+    );
+    Effect::Report { severity: Severity::Warning, text }
+}

@@ -185,7 +185,10 @@ impl Attempt {
                 return Err(Refusal::PrimaryHeard { by: node });
             }
         }
-        let forced = matches!(self.cause, Cause::Person { force: true, .. });
+        let forced = matches!(
+            self.cause,
+            Cause::Person { force: true, .. } | Cause::ForcedRestart { .. }
+        );
         if candidate.doubtful && !forced && !self.confirms_end(candidate, record) {
             return Err(Refusal::Doubtful);
         }

@@ -4,6 +4,7 @@
 //! waits, and the sender drops; when the loop has ended every stream ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -14,8 +15,8 @@ use tonic::{Request, Response, Status, Streaming};
 use super::auth::{Check, Credentials};
 use super::seed::SeedSource;
 use super::transport::{MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
+use crate::proto::v1;
 use crate::proto::v1::replication_server::{Replication, ReplicationServer};
-use crate::proto::v1::{self};
 use crate::types::{ClusterId, Envelope, NodeId};
 
 #[derive(Debug)]
@@ -60,6 +61,9 @@ impl ReplicationService {
     }
 }
 
+/// A client that is silent for so long is gone; without this its stream would stay for ever.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
 /// A gRPC server set up for replication; services are added to it.
 #[must_use]
 pub fn server_builder() -> Server {
@@ -67,6 +71,8 @@ pub fn server_builder() -> Server {
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(4 * STREAM_WINDOW_BYTES)
+        .http2_keepalive_interval(Some(SILENCE_MAX))
+        .http2_keepalive_timeout(Some(SILENCE_MAX))
 }
 
 #[tonic::async_trait]

@@ -375,7 +375,7 @@ async fn only_so_many_checkpoints_are_given_at_once() {
     let request = || v1::SeedRequest { from: Some(member(1).into()), epoch: 257 };
     let first = source.start(request()).unwrap();
     let second = source.start(request()).unwrap();
-    let refused = source.start(request()).err().expect("a third is refused");
+    let refused = source.start(request()).expect_err("a third is refused");
     assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
     drop((first, second));
     within(async {

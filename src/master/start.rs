@@ -372,7 +372,7 @@ fn wire(
         commit: Arc::clone(&commit),
         clock: Arc::clone(&clock),
         node: seen.clone(),
-        superuser: superuser(),
+        superuser: SUPERUSER.to_owned(),
         history_keep: settings.segment_history_keep,
         filled,
     };
@@ -413,10 +413,8 @@ fn wire(
     Ok(Wired { parts, services, commit, threads, lock, reborn, upkeep })
 }
 
-/// The account that runs the process, as HAWQ has it.
-fn superuser() -> String {
-    crate::runtime::log_line::Speaker::here("hawq-master").user
-}
+/// The role that owns a new cluster's catalog, as HAWQ's installations have it.
+const SUPERUSER: &str = "gpadmin";
 
 fn node_settings(settings: &MasterSettings) -> NodeSettings {
     NodeSettings {

@@ -19,8 +19,8 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::auth::{Attach, Credentials};
 use super::outbox::Outbox;
+use crate::proto::v1;
 use crate::proto::v1::replication_client::ReplicationClient;
-use crate::proto::v1::{self};
 use crate::runtime::Net;
 use crate::types::{Envelope, NodeId};
 
@@ -156,21 +156,23 @@ impl Link {
     async fn keep_connected(self) {
         let mut failures = 0;
         let mut last_reason = String::new();
+        let (node, address) = (self.node, self.address.to_string());
         loop {
-            let connected = connect(&self.address, &self.credentials).await;
-            let reason = match connected {
-                Ok(client) => {
-                    tracing::info!(node = %self.node, address = %self.address, "connected to peer");
+            let connecting = connect(&self.address, &self.credentials);
+            let reason = match tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting).await {
+                Ok(Ok(client)) => {
+                    tracing::info!(%node, address, "connected to peer");
                     failures = 0;
                     self.exchange(client).await
                 }
-                Err(error) => error_text(&error),
+                Ok(Err(error)) => error_text(&error),
+                Err(_) => "no answer".to_owned(),
             };
             failures += 1;
             if reason == last_reason {
-                tracing::debug!(node = %self.node, address = %self.address, reason, "no connection");
+                tracing::debug!(%node, address, reason, "no connection");
             } else {
-                tracing::warn!(node = %self.node, address = %self.address, reason, "no connection");
+                tracing::warn!(%node, address, reason, "no connection");
                 last_reason = reason;
             }
             self.outbox.clear();

@@ -2,7 +2,8 @@
 
 use crate::types::{ClusterState, Epoch, Heartbeat};
 
-use super::convert_record::{BadField, port, record_from_wire, record_to_wire};
+use super::convert::BadField;
+use super::convert_record::{record_from_wire, record_to_wire};
 use super::v1;
 
 /// Addresses and failed directories that one heartbeat may name.
@@ -67,14 +68,19 @@ pub fn can_be_described(directory: &str) -> bool {
     !directory.is_empty() && !directory.contains([',', ';']) && !directory.contains('\0')
 }
 
-fn check_text(field: &'static str, text: &str) -> Result<(), BadField> {
+/// Zero is allowed: a segment may have no PostgreSQL.
+fn port(field: &str, value: u32) -> Result<u16, BadField> {
+    u16::try_from(value).map_err(|_| BadField::new(field, format!("{value} is not a port")))
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), BadField> {
     if text.len() > TEXT_BYTES_MAX || text.contains('\0') {
         return Err(BadField::new(field, "too long, or contains a zero byte"));
     }
     Ok(())
 }
 
-fn check_list(field: &'static str, list: &[String]) -> Result<(), BadField> {
+fn check_list(field: &str, list: &[String]) -> Result<(), BadField> {
     if list.len() > LIST_MAX {
         return Err(BadField::new(field, format!("more than {LIST_MAX} entries")));
     }
@@ -156,21 +162,5 @@ mod tests {
             record: Some(record),
         };
         assert_eq!(fence_from_wire(fence_to_wire(&answer)), Ok(answer));
-    }
-
-    #[test]
-    fn a_record_that_breaks_an_invariant_is_refused() {
-        let good = record_to_wire(&super::super::test_record());
-        let check = |change: fn(&mut v1::ClusterState), field: &str| {
-            let mut bad = good.clone();
-            change(&mut bad);
-            assert_eq!(record_from_wire(bad).unwrap_err().field, field);
-        };
-        check(|w| w.cluster_id = "x".to_owned(), "ClusterState.cluster_id");
-        check(|w| w.primary = 256, "ClusterState.primary");
-        check(|w| w.mode = 0, "ClusterState.mode");
-        check(|w| w.nonce = vec![1], "ClusterState.nonce");
-        check(|w| w.history.reverse(), "ClusterState.history");
-        check(|w| w.members[0].rpc_port = 65_536, "MemberEntry.rpc_port");
     }
 }

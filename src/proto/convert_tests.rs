@@ -188,7 +188,7 @@ fn bad_fields_of_envelopes_are_named_by_their_path() {
         assert_eq!(Envelope::try_from(bad).unwrap_err().field, field);
     }
     use v1::envelope::Message as Wire;
-    let nested: [(fn(&mut Wire), &str); 5] = [
+    let nested: [Break<Wire>; 5] = [
         (
             |m| {
                 if let Wire::Align(a) = m {

@@ -5,9 +5,8 @@ mod convert_record;
 mod convert_segment;
 mod message;
 
-pub use convert_record::{
-    BadField, member_from_wire, member_to_wire, record_from_wire, record_to_wire,
-};
+pub use convert::BadField;
+pub use convert_record::{member_from_wire, member_to_wire, record_from_wire, record_to_wire};
 pub use convert_segment::{
     FenceAnswer, can_be_described, fence_from_wire, fence_to_wire, heartbeat_from_wire,
     heartbeat_to_wire,
@@ -26,8 +25,8 @@ mod test_record {
     use std::collections::{BTreeMap, BTreeSet};
 
     use crate::types::{
-        ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId,
-        Nonce, TimelineHistory, Voter,
+        ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
+        TimelineHistory, Voter,
     };
 
     /// A record with something in every field.

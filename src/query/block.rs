@@ -5,7 +5,7 @@
 //! too (`implicit`). A failed block only ends. Nothing here decides what is committed: `Commit`
 //! does.
 
-use std::sync::{Arc, RwLock, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::catalog::{self, Datum, OpenTransaction, ReadView, Relation, Row};
 use crate::types::Lsn;

@@ -59,7 +59,10 @@ pub(crate) enum DistributedBy {
     /// HAWQ's default since 2.0 is random.
     Unsaid,
     Randomly,
-    Columns { names: Vec<String>, buckets: Option<i64> },
+    Columns {
+        names: Vec<String>,
+        buckets: Option<i64>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,8 +148,7 @@ fn create_schema(cursor: &mut Cursor<'_>) -> Result<Ddl, Error> {
     let if_not_exists = cursor.take(&["IF", "NOT", "EXISTS"]);
     let unnamed = cursor.word().as_deref() == Some("AUTHORIZATION");
     let name = if unnamed { None } else { Some(cursor.identifier()?) };
-    let owner =
-        if cursor.take(&["AUTHORIZATION"]) { Some(cursor.identifier()?) } else { None };
+    let owner = if cursor.take(&["AUTHORIZATION"]) { Some(cursor.identifier()?) } else { None };
     match name.or_else(|| owner.clone()) {
         Some(name) => Ok(Ddl::CreateSchema { name, if_not_exists, owner }),
         None => Err(cursor.unexpected()),
@@ -222,8 +224,17 @@ fn names(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Error> {
 /// and are accepted by name; only the number of buckets means something to the catalog.
 fn storage_options(cursor: &mut Cursor<'_>) -> Result<Option<i64>, Error> {
     const KNOWN: [&str; 11] = [
-        "appendonly", "orientation", "compresstype", "compresslevel", "blocksize", "pagesize",
-        "rowgroupsize", "checksum", "fillfactor", "bucketnum", "oids",
+        "appendonly",
+        "orientation",
+        "compresstype",
+        "compresslevel",
+        "blocksize",
+        "pagesize",
+        "rowgroupsize",
+        "checksum",
+        "fillfactor",
+        "bucketnum",
+        "oids",
     ];
     cursor.expect_token(&Token::LParen)?;
     let mut buckets = None;
@@ -271,10 +282,10 @@ fn column(cursor: &mut Cursor<'_>) -> Result<ColumnDefinition, Error> {
     }
     match cursor.word().as_deref() {
         None => Ok(ColumnDefinition { name, column_type, not_null }),
-        Some(word @ ("DEFAULT" | "PRIMARY" | "UNIQUE" | "CHECK" | "REFERENCES" | "CONSTRAINT"
-            | "GENERATED" | "ENCODING" | "COLLATE")) => {
-            Err(Error::unsupported(format!("{word} on a column is not supported yet")))
-        }
+        Some(
+            word @ ("DEFAULT" | "PRIMARY" | "UNIQUE" | "CHECK" | "REFERENCES" | "CONSTRAINT"
+            | "GENERATED" | "ENCODING" | "COLLATE"),
+        ) => Err(Error::unsupported(format!("{word} on a column is not supported yet"))),
         Some(_) => Err(cursor.unexpected()),
     }
 }

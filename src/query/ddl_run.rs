@@ -33,8 +33,8 @@ pub(crate) fn run(shared: &Shared, ddl: &Ddl, place: &Place) -> Result<Vec<Strin
             if let Some(owner) = owner {
                 own_role(shared, owner, place)?;
             }
-            let done = shared
-                .write(|t| change::create_schema(t, name, place.owner, *if_not_exists))?;
+            let done =
+                shared.write(|t| change::create_schema(t, name, place.owner, *if_not_exists))?;
             if !done {
                 notices.push(format!("schema \"{name}\" already exists, skipping"));
             }
@@ -137,12 +137,7 @@ fn create_table(shared: &Shared, table: &CreateTable, place: &Place) -> Result<b
 fn column(definition: &ColumnDefinition) -> Result<Column, Error> {
     let (column_type, typmod) =
         ColumnType::parse(&definition.column_type.text()).map_err(crate::catalog::Error::from)?;
-    Ok(Column {
-        name: definition.name.clone(),
-        column_type,
-        typmod,
-        not_null: definition.not_null,
-    })
+    Ok(Column { name: definition.name.clone(), column_type, typmod, not_null: definition.not_null })
 }
 
 fn drop_table(
@@ -177,11 +172,7 @@ fn comment_target(shared: &Shared, target: &CommentTarget, place: &Place) -> Res
         CommentTarget::Schema { name } => Target::Schema { name: name.clone() },
         CommentTarget::Relation { name, view } => {
             let (namespace, name) = find(name)?;
-            if *view {
-                Target::View { namespace, name }
-            } else {
-                Target::Table { namespace, name }
-            }
+            if *view { Target::View { namespace, name } } else { Target::Table { namespace, name } }
         }
         CommentTarget::Column { relation, column } => {
             let (namespace, relation) = find(relation)?;

@@ -18,6 +18,8 @@ const STATEMENTS_MAX: usize = 1_000;
 pub(crate) struct Source {
     pub text: String,
     pub tokens: Vec<TokenWithSpan>,
+    /// How deep the parsed statement may be.
+    pub operators: usize,
     /// Character offset of the end, for "at end of input".
     pub end: usize,
     lines: Vec<usize>,
@@ -26,12 +28,13 @@ pub(crate) struct Source {
 /// Splits at top-level semicolons; empty statements vanish.
 pub(crate) fn split(sql: &str) -> Result<Vec<Source>, Error> {
     let lines = line_starts(sql);
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().map_err(
-        |error| Error::Syntax {
-            message: unterminated(&error.message),
-            position: Some(offset(&lines, error.location)),
-        },
-    )?;
+    let tokens =
+        Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().map_err(|error| {
+            Error::Syntax {
+                message: unterminated(&error.message),
+                position: Some(offset(&lines, error.location)),
+            }
+        })?;
     let end = sql.chars().count() + 1;
     let mut sources = Vec::new();
     let mut current: Vec<TokenWithSpan> = Vec::new();
@@ -62,12 +65,14 @@ fn push(
             what: format!("more than {STATEMENTS_MAX} statements in one query"),
         });
     }
-    if tokens.iter().filter(|token| is_operator(&token.token)).count() > OPERATORS_MAX {
+    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    if operators > OPERATORS_MAX {
         return Err(Error::TooDeep);
     }
     let start = offset(lines, first.span.start);
     let text = sql.chars().skip(start - 1).take(end - start).collect::<String>();
-    sources.push(Source { text: text.trim_end().to_owned(), tokens, end, lines: lines.to_vec() });
+    let text = text.trim_end().to_owned();
+    sources.push(Source { text, tokens, operators, end, lines: lines.to_vec() });
     Ok(())
 }
 
@@ -75,8 +80,23 @@ fn is_operator(token: &Token) -> bool {
     match token {
         Token::Word(word) if word.quote_style.is_none() => matches!(
             word.value.to_ascii_uppercase().as_str(),
-            "AND" | "OR" | "NOT" | "IS" | "LIKE" | "ILIKE" | "IN" | "BETWEEN" | "UNION" | "JOIN"
-                | "INTERSECT" | "EXCEPT" | "COLLATE" | "CASE" | "WHEN" | "SELECT" | "OPERATOR"
+            "AND"
+                | "OR"
+                | "NOT"
+                | "IS"
+                | "LIKE"
+                | "ILIKE"
+                | "IN"
+                | "BETWEEN"
+                | "UNION"
+                | "JOIN"
+                | "INTERSECT"
+                | "EXCEPT"
+                | "COLLATE"
+                | "CASE"
+                | "WHEN"
+                | "SELECT"
+                | "OPERATOR"
         ),
         Token::Word(_)
         | Token::Number(..)

@@ -11,45 +11,96 @@ use super::context::StatementContext;
 use super::error::Error;
 use super::relations::schema_of;
 use super::table::{Computed, Source};
-use super::types::{
-    BOOL, INET, INT4, INT8, NAME, OID, PG_LSN, TEXT, TEXT_ARRAY, TIMESTAMPTZ,
-};
+use super::types::{BOOL, INET, INT4, INT8, NAME, OID, PG_LSN, TEXT, TEXT_ARRAY, TIMESTAMPTZ};
 
 type Rows = Vec<Vec<ScalarValue>>;
 
 const SESSIONS: &[(&str, u32)] = &[
-    ("datid", OID), ("datname", NAME), ("pid", INT4), ("sess_id", INT4), ("usesysid", OID),
-    ("usename", NAME), ("application_name", TEXT), ("client_addr", INET), ("client_port", INT4),
-    ("backend_start", TIMESTAMPTZ), ("xact_start", TIMESTAMPTZ), ("query_start", TIMESTAMPTZ),
-    ("state_change", TIMESTAMPTZ), ("waiting", BOOL), ("wait_event_type", TEXT),
-    ("wait_event", TEXT), ("state", TEXT), ("query", TEXT),
+    ("datid", OID),
+    ("datname", NAME),
+    ("pid", INT4),
+    ("sess_id", INT4),
+    ("usesysid", OID),
+    ("usename", NAME),
+    ("application_name", TEXT),
+    ("client_addr", INET),
+    ("client_port", INT4),
+    ("backend_start", TIMESTAMPTZ),
+    ("xact_start", TIMESTAMPTZ),
+    ("query_start", TIMESTAMPTZ),
+    ("state_change", TIMESTAMPTZ),
+    ("waiting", BOOL),
+    ("wait_event_type", TEXT),
+    ("wait_event", TEXT),
+    ("state", TEXT),
+    ("query", TEXT),
 ];
 
 const REPLICATION: &[(&str, u32)] = &[
-    ("pid", INT4), ("usesysid", OID), ("usename", NAME), ("application_name", TEXT),
-    ("client_addr", INET), ("backend_start", TIMESTAMPTZ), ("state", TEXT),
-    ("sent_lsn", PG_LSN), ("write_lsn", PG_LSN), ("flush_lsn", PG_LSN), ("replay_lsn", PG_LSN),
-    ("sync_priority", INT4), ("sync_state", TEXT), ("reply_time", TIMESTAMPTZ),
+    ("pid", INT4),
+    ("usesysid", OID),
+    ("usename", NAME),
+    ("application_name", TEXT),
+    ("client_addr", INET),
+    ("backend_start", TIMESTAMPTZ),
+    ("state", TEXT),
+    ("sent_lsn", PG_LSN),
+    ("write_lsn", PG_LSN),
+    ("flush_lsn", PG_LSN),
+    ("replay_lsn", PG_LSN),
+    ("sync_priority", INT4),
+    ("sync_state", TEXT),
+    ("reply_time", TIMESTAMPTZ),
 ];
 
 const SETTINGS: &[(&str, u32)] = &[
-    ("name", TEXT), ("setting", TEXT), ("unit", TEXT), ("category", TEXT), ("short_desc", TEXT),
-    ("extra_desc", TEXT), ("context", TEXT), ("vartype", TEXT), ("source", TEXT),
-    ("min_val", TEXT), ("max_val", TEXT), ("enumvals", TEXT_ARRAY), ("boot_val", TEXT),
-    ("reset_val", TEXT), ("sourcefile", TEXT), ("sourceline", INT4), ("pending_restart", BOOL),
+    ("name", TEXT),
+    ("setting", TEXT),
+    ("unit", TEXT),
+    ("category", TEXT),
+    ("short_desc", TEXT),
+    ("extra_desc", TEXT),
+    ("context", TEXT),
+    ("vartype", TEXT),
+    ("source", TEXT),
+    ("min_val", TEXT),
+    ("max_val", TEXT),
+    ("enumvals", TEXT_ARRAY),
+    ("boot_val", TEXT),
+    ("reset_val", TEXT),
+    ("sourcefile", TEXT),
+    ("sourceline", INT4),
+    ("pending_restart", BOOL),
 ];
 
 const SERVER: &[(&str, u32)] = &[
-    ("in_recovery", BOOL), ("write_lsn", PG_LSN), ("flush_lsn", PG_LSN), ("apply_lsn", PG_LSN),
-    ("epoch", TEXT), ("started_at", TIMESTAMPTZ), ("primary", TEXT),
+    ("in_recovery", BOOL),
+    ("write_lsn", PG_LSN),
+    ("flush_lsn", PG_LSN),
+    ("apply_lsn", PG_LSN),
+    ("epoch", TEXT),
+    ("started_at", TIMESTAMPTZ),
+    ("primary", TEXT),
 ];
 
 /// Columns of views that have no rows on a master without executors.
 const LOCKS: &[(&str, u32)] = &[
-    ("locktype", TEXT), ("database", OID), ("relation", OID), ("page", INT4), ("tuple", INT4),
-    ("transactionid", INT8), ("classid", OID), ("objid", OID), ("objsubid", INT4),
-    ("transaction", INT8), ("pid", INT4), ("mode", TEXT), ("granted", BOOL),
-    ("mppsessionid", INT4), ("mppiswriter", BOOL), ("gp_segment_id", INT4),
+    ("locktype", TEXT),
+    ("database", OID),
+    ("relation", OID),
+    ("page", INT4),
+    ("tuple", INT4),
+    ("transactionid", INT8),
+    ("classid", OID),
+    ("objid", OID),
+    ("objsubid", INT4),
+    ("transaction", INT8),
+    ("pid", INT4),
+    ("mode", TEXT),
+    ("granted", BOOL),
+    ("mppsessionid", INT4),
+    ("mppiswriter", BOOL),
+    ("gp_segment_id", INT4),
 ];
 
 pub(crate) fn all() -> BTreeMap<&'static str, Arc<dyn Source>> {

@@ -8,12 +8,17 @@ mod error;
 mod live;
 mod types;
 
+mod ddl;
 mod lexer;
 mod statement;
-mod ddl;
+mod utility_parse;
 
-mod names;
+mod arrays;
+mod build;
+mod correlate;
 mod empty;
+mod literal;
+mod names;
 mod prune;
 mod rewrite;
 
@@ -21,32 +26,41 @@ mod setting_table;
 mod settings;
 
 mod context;
-mod rows;
-mod table;
 mod functions;
-mod procedures;
 mod live_tables;
-mod system_tables;
-mod relations;
 mod plan_error;
-mod semantics;
 mod planner;
+mod procedures;
+mod relations;
+mod rows;
+mod semantics;
+mod system_tables;
+mod table;
 
 mod block;
-mod engine;
-mod session;
-mod query_run;
-mod utility;
-mod effects;
 mod ddl_run;
+mod deep;
+mod effects;
+mod engine;
+mod query_run;
 mod run;
-
+mod run_session;
+mod session;
+mod utility;
 
 pub use block::TransactionStatus;
 pub use engine::Engine;
 pub use error::Error;
 pub use live::{Live, ReplicationRow, ServerState, SessionRow, SettingRow};
-pub use session::{
-    Notice, Output, OutputColumn, Prepared, Session, SessionStart, Severity,
-};
+pub use session::{Notice, Output, OutputColumn, Prepared, Session, SessionStart, Severity};
 pub use statement::Statement;
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod psql_tests;
+#[cfg(test)]
+mod query_tests;
+#[cfg(test)]
+mod session_tests;
+

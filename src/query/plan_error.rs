@@ -17,7 +17,7 @@ pub(crate) fn recover(error: DataFusionError) -> Error {
         }
         DataFusionError::Shared(inner) => match std::sync::Arc::try_unwrap(inner) {
             Ok(owned) => recover(owned),
-            Err(shared) => from_text(&shared.strip_backtrace()),
+            Err(shared) => from_shared(&shared),
         },
         DataFusionError::Collection(errors) => match errors.into_iter().next() {
             Some(first) => recover(first),
@@ -30,6 +30,35 @@ pub(crate) fn recover(error: DataFusionError) -> Error {
             Error::TooLarge { what: "statement needs too much memory".to_owned() }
         }
         other => from_text(&other.strip_backtrace()),
+    }
+}
+
+/// An error that somebody else holds too: our own is copied as far as it can be.
+fn from_shared(shared: &DataFusionError) -> Error {
+    let root = shared.find_root();
+    let own = match root {
+        DataFusionError::External(inner) => inner.downcast_ref::<Error>(),
+        _ => None,
+    };
+    match own {
+        Some(Error::Cardinality) => Error::Cardinality,
+        Some(Error::UndefinedTable { name, position }) => {
+            Error::UndefinedTable { name: name.clone(), position: *position }
+        }
+        Some(Error::UndefinedObject { kind, name }) => {
+            Error::UndefinedObject { kind, name: name.clone() }
+        }
+        Some(Error::UnknownSetting { name }) => Error::UnknownSetting { name: name.clone() },
+        Some(Error::InvalidText { type_name, value }) => {
+            Error::InvalidText { type_name: type_name.clone(), value: value.clone() }
+        }
+        Some(Error::OutOfRange { type_name }) => Error::OutOfRange { type_name: type_name.clone() },
+        Some(Error::Management { message }) => Error::Management { message: message.clone() },
+        Some(Error::InvalidParameter { message }) => {
+            Error::InvalidParameter { message: message.clone() }
+        }
+        Some(other) => Error::internal(other.to_string()),
+        None => from_text(&root.strip_backtrace()),
     }
 }
 
@@ -101,9 +130,10 @@ fn from_text(text: &str) -> Error {
         return Error::UndefinedFunction { name: format!("{name}()") };
     }
     // "Cannot cast string 'x' to value of Int32 type"
-    if let (Some(value), Some(target)) =
-        (between(text, "Cannot cast string '", "' to value"), between(text, "to value of ", " type"))
-    {
+    if let (Some(value), Some(target)) = (
+        between(text, "Cannot cast string '", "' to value"),
+        between(text, "to value of ", " type"),
+    ) {
         let (type_name, value) = (sql_type(target).to_owned(), value.to_owned());
         return Error::InvalidText { type_name, value };
     }
@@ -111,9 +141,9 @@ fn from_text(text: &str) -> Error {
         let type_name = "timestamp with time zone".to_owned();
         return Error::InvalidText { type_name, value: value.to_owned() };
     }
-    if let Some(name) = between(text, "No field named ", ".").or_else(|| {
-        between(text, "No field named ", " ")
-    }) {
+    if let Some(name) =
+        between(text, "No field named ", ".").or_else(|| between(text, "No field named ", " "))
+    {
         let name = format!("\"{}\"", visible(name.trim_matches('"')));
         return Error::UndefinedColumn { name, position: None };
     }
@@ -123,7 +153,11 @@ fn from_text(text: &str) -> Error {
     if lower.contains("regex") && (lower.contains("parse") || lower.contains("compile")) {
         return Error::InvalidRegex { message: clean(text) };
     }
-    if lower.contains("overflow") || lower.contains("can't cast value") {
+    if let Some((_, target)) = text.split_once("Can't cast value ") {
+        let target = target.rsplit_once("to type ").map_or("", |(_, target)| target);
+        return Error::OutOfRange { type_name: sql_type(target.trim()).to_owned() };
+    }
+    if lower.contains("overflow") {
         return Error::OutOfRange { type_name: "value".to_owned() };
     }
     if lower.contains("must appear in the group by") || lower.contains("in the select clause") {
@@ -139,9 +173,17 @@ fn from_text(text: &str) -> Error {
         let name = visible(name.unwrap_or("")).trim_matches('"').to_owned();
         return Error::AmbiguousColumn { name };
     }
-    let mismatch = ["cannot infer common argument type", "type coercion", "cannot coerce",
-        "cannot cast", "is not a valid operand", "incompatible", "should return only one column",
-        "must be boolean", "non-boolean"];
+    let mismatch = [
+        "cannot infer common argument type",
+        "type coercion",
+        "cannot coerce",
+        "cannot cast",
+        "is not a valid operand",
+        "incompatible",
+        "should return only one column",
+        "must be boolean",
+        "non-boolean",
+    ];
     if mismatch.iter().any(|phrase| lower.contains(phrase)) {
         return Error::TypeMismatch { message: clean(text) };
     }
@@ -153,9 +195,15 @@ fn from_text(text: &str) -> Error {
 }
 
 fn grouping(text: &str) -> String {
-    let column = between(text, "Column in SELECT must be in GROUP BY or an aggregate function: \
-                                While expanding wildcard, column \"", "\"")
-        .or_else(|| between(text, "column \"", "\""));
+    let column = between(
+        text,
+        "Column in SELECT must be in GROUP BY or an aggregate function: \
+                                While expanding wildcard, column \"",
+        "\"",
+    )
+    .or_else(|| between(text, "column \"", "\""));
     let column = column.unwrap_or("of the select list");
-    format!("column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function")
+    format!(
+        "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
+    )
 }

@@ -7,18 +7,20 @@
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DataFusionError, TableReference, plan_err};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue, TableReference, plan_err};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
     WindowUDF, col,
 };
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
@@ -146,6 +148,24 @@ impl<'a> Planner<'a> {
         Ok(provider_as_source(Arc::new(Table::new(source))))
     }
 
+    /// Arguments of a table function, folded to literals of the types that it takes.
+    fn literals(&self, args: Vec<Expr>) -> Result<Vec<Expr>, DataFusionError> {
+        let context = SimplifyContext::builder()
+            .with_config_options(Arc::clone(self.state.config_options()))
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let schema = DFSchema::empty();
+        args.into_iter()
+            .map(|arg| match simplifier.simplify(simplifier.coerce(arg, &schema)?)? {
+                Expr::Literal(
+                    value @ (ScalarValue::Int32(_) | ScalarValue::Int16(_)),
+                    metadata,
+                ) => Ok(Expr::Literal(value.cast_to(&DataType::Int64)?, metadata)),
+                other => Ok(other),
+            })
+            .collect()
+    }
+
     fn resolve(&self, name: &TableReference) -> Result<Arc<dyn TableSource>, Error> {
         if let Some(catalog) = name.catalog()
             && catalog != self.context.session.database
@@ -187,9 +207,9 @@ impl ContextProvider for Planner<'_> {
         name: &str,
         args: Vec<Expr>,
     ) -> Result<Arc<dyn TableSource>, DataFusionError> {
-        let name = if name == "range" { "range" } else { name };
         match self.state.table_functions().get(name) {
             Some(function) => {
+                let args = self.literals(args)?;
                 let args = datafusion::catalog::TableFunctionArgs::new(&args, self.state);
                 let table = function.create_table_provider_with_args(args)?;
                 Ok(provider_as_source(table))
@@ -279,9 +299,13 @@ impl TypePlanner for PgTypes {
         sql_type: &ast::DataType,
     ) -> Result<Option<FieldRef>, DataFusionError> {
         let label = type_label(sql_type);
+        if label == rewrite::SMALL_NUMBER {
+            return Ok(Some(Arc::new(Field::new("", DataType::Int32, true))));
+        }
         let known = match label.strip_prefix('_') {
-            Some(element) => types::by_name(element)
-                .and_then(|element| types::by_oid(element.array)),
+            Some(element) => {
+                types::by_name(element).and_then(|element| types::by_oid(element.array))
+            }
             // `char` alone is blank padded; the one-byte type is written in quotes.
             None => types::by_name(&label),
         };

@@ -58,11 +58,25 @@ pub(crate) fn find(oid: u32) -> Option<&'static Procedure> {
 
 pub(crate) fn table() -> Arc<dyn Source> {
     let columns: &[(&str, u32)] = &[
-        ("oid", OID), ("proname", NAME), ("pronamespace", OID), ("proowner", OID),
-        ("prolang", OID), ("procost", FLOAT4), ("prokind", CHAR), ("prosecdef", BOOL),
-        ("proisagg", BOOL), ("proisstrict", BOOL), ("proretset", BOOL), ("provolatile", CHAR),
-        ("proparallel", CHAR), ("pronargs", INT2), ("prorettype", OID), ("proargnames", TEXT_ARRAY),
-        ("prosrc", TEXT), ("prodataaccess", CHAR), ("proacl", ACLITEM_ARRAY),
+        ("oid", OID),
+        ("proname", NAME),
+        ("pronamespace", OID),
+        ("proowner", OID),
+        ("prolang", OID),
+        ("procost", FLOAT4),
+        ("prokind", CHAR),
+        ("prosecdef", BOOL),
+        ("proisagg", BOOL),
+        ("proisstrict", BOOL),
+        ("proretset", BOOL),
+        ("provolatile", CHAR),
+        ("proparallel", CHAR),
+        ("pronargs", INT2),
+        ("prorettype", OID),
+        ("proargnames", TEXT_ARRAY),
+        ("prosrc", TEXT),
+        ("prodataaccess", CHAR),
+        ("proacl", ACLITEM_ARRAY),
     ];
     Arc::new(Computed {
         schema: schema_of(columns),

@@ -6,18 +6,33 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, GroupByExpr, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr,
-    TableFactor, TableWithJoins, Visit, Visitor,
+    CastKind, DataType, Expr, GroupByExpr, JoinOperator, ObjectName, Query, Select, SelectItem,
+    SetExpr, TableFactor, TableWithJoins, Visit, Visitor,
 };
 
+use super::build::null;
 use super::empty;
 use super::names::last_part;
-use super::rewrite::null;
 use super::statement::fold;
 
 const AGGREGATES: [&str; 18] = [
-    "count", "sum", "avg", "min", "max", "array_agg", "string_agg", "bool_and", "bool_or", "every",
-    "stddev", "variance", "bit_and", "bit_or", "json_agg", "jsonb_agg", "first_value",
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "array_agg",
+    "string_agg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "stddev",
+    "variance",
+    "bit_and",
+    "bit_or",
+    "json_agg",
+    "jsonb_agg",
+    "first_value",
     "aerie_single_value",
 ];
 
@@ -60,8 +75,7 @@ pub(crate) fn null_text() -> Expr {
 
 /// No rows whatever the rest of the catalog holds. One without GROUP BY that aggregates has one.
 fn is_rowless(select: &Select) -> bool {
-    let grouped =
-        !matches!(&select.group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
+    let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
     let aggregates = select.projection.iter().any(|item| match item {
         SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
             has_aggregate(expr)

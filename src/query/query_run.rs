@@ -28,11 +28,13 @@ const RESULT_BYTES_MAX: usize = 256 << 20;
 /// Parameters of one statement, as the protocol counts them.
 const PARAMETERS_MAX: usize = 65_535;
 
-pub(crate) struct Asked<'a> {
-    pub text: &'a str,
-    pub query: &'a ast::Query,
-    pub types: &'a [u32],
-    pub parameters: &'a [ScalarValue],
+/// A query and its parameters, owned so that it can run on a thread of its own.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub text: String,
+    pub query: Arc<ast::Query>,
+    pub types: Vec<u32>,
+    pub parameters: Vec<ScalarValue>,
 }
 
 pub(crate) struct Answer {
@@ -68,8 +70,9 @@ pub(crate) fn describe(
     let found = plan.get_parameter_fields().map_err(recover)?;
     let mut parameters: BTreeMap<usize, u32> = BTreeMap::new();
     for (name, field) in found {
-        let number: usize = name.trim_start_matches('$').parse().map_err(|_| {
-            Error::Syntax { message: format!("there is no parameter {name}"), position: None }
+        let number: usize = name.trim_start_matches('$').parse().map_err(|_| Error::Syntax {
+            message: format!("there is no parameter {name}"),
+            position: None,
         })?;
         if number == 0 || number > PARAMETERS_MAX {
             let message = format!("there is no parameter ${number}");
@@ -106,7 +109,7 @@ fn parameter_field(oid: u32) -> FieldRef {
 pub(crate) async fn run(
     engine: &Engine,
     context: &Arc<StatementContext>,
-    asked: &Asked<'_>,
+    asked: &Asked,
 ) -> Result<Answer, Error> {
     let planned = planned(engine, context, asked).await?;
     let columns = output_columns(&planned.schema);
@@ -119,11 +122,11 @@ pub(crate) async fn run(
 async fn planned(
     engine: &Engine,
     context: &Arc<StatementContext>,
-    asked: &Asked<'_>,
+    asked: &Asked,
 ) -> Result<CachedPlan, Error> {
-    let parameters = asked.types.iter().zip(asked.parameters);
+    let parameters = asked.types.iter().zip(&asked.parameters);
     let key = PlanKey {
-        text: asked.text.to_owned(),
+        text: asked.text.clone(),
         path: context.search_path(),
         parameters: parameters.map(|(oid, value)| format!("{oid}:{value:?};")).collect(),
     };
@@ -144,16 +147,16 @@ async fn planned(
     Ok(made)
 }
 
-fn logical(planner: &Planner<'_>, asked: &Asked<'_>) -> Result<LogicalPlan, Error> {
+fn logical(planner: &Planner<'_>, asked: &Asked) -> Result<LogicalPlan, Error> {
     let fields = asked.types.iter().map(|oid| Some(parameter_field(*oid))).collect();
-    let plan = planner.plan(asked.query, fields)?;
+    let plan = planner.plan(&asked.query, fields)?;
     if asked.parameters.is_empty() {
         return Ok(plan);
     }
     let values = asked
         .parameters
         .iter()
-        .zip(asked.types)
+        .zip(&asked.types)
         .map(|(value, oid)| value.cast_to(&types::arrow_type(*oid)).map(Into::into))
         .collect::<Result<Vec<_>, _>>()
         .map_err(recover)?;
@@ -219,7 +222,7 @@ fn finish(
 pub(crate) async fn explain(
     engine: &Engine,
     context: &Arc<StatementContext>,
-    asked: &Asked<'_>,
+    asked: &Asked,
 ) -> Result<Vec<String>, Error> {
     let planned = planned(engine, context, asked).await?;
     let text = displayable(planned.plan.as_ref()).indent(false).to_string();
@@ -238,7 +241,7 @@ pub(crate) async fn constants(
     }
     let mut values = Vec::with_capacity(types.len());
     for (argument, oid) in arguments.iter().zip(types) {
-        let query = super::rewrite::select_value(argument.clone());
+        let query = super::build::select_value(argument.clone());
         let plan = Planner::new(&context.state, context).plan(&query, Vec::new())?;
         let plan = context.state.create_physical_plan(&plan).await.map_err(recover)?;
         let config = context.state.config().clone().with_extension(Arc::clone(context));

@@ -9,13 +9,15 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    LimitClause, ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableFactor,
-    VisitMut, VisitorMut,
+    self, BinaryOperator, DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    LimitClause, Query, Select, SelectItem, TableFactor, VisitMut, VisitorMut,
 };
 
+use super::arrays::{array_subquery, table_function};
+use super::build::{call, ident, null, number, object};
+use super::correlate;
 use super::error::Error;
-use super::functions::SINGLE_VALUE;
+use super::literal;
 use super::names::{MARK, column_name, last_part, type_label};
 use super::prune;
 use super::statement::fold;
@@ -64,6 +66,27 @@ impl VisitorMut for Rewriter {
         }
         prune::select(select);
         name_columns(select);
+        correlate::exists_in_select_list(select);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> Flow {
+        if let ast::GroupByExpr::Expressions(list, _) = &mut select.group_by {
+            list.iter_mut().for_each(plain_number);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> Flow {
+        if let Some(ast::OrderBy { kind: ast::OrderByKind::Expressions(keys), .. }) =
+            &mut query.order_by
+        {
+            keys.iter_mut().for_each(|key| plain_number(&mut key.expr));
+        }
+        if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            limit.iter_mut().for_each(plain_number);
+            offset.iter_mut().for_each(|offset| plain_number(&mut offset.value));
+        }
         ControlFlow::Continue(())
     }
 
@@ -117,21 +140,45 @@ fn expression(expr: &mut Expr) -> Result<(), Error> {
             }
         }
         Expr::Cast { expr: inner, data_type, .. } => {
-            if let Some(call) = cast_call(inner, data_type) {
+            literal::complete(inner, data_type);
+            if let Some(call) = literal::array(inner, data_type)? {
+                *expr = call;
+            } else if let Some(call) = cast_call(inner, data_type) {
                 *expr = call;
             }
         }
-        Expr::Function(function) => unqualify(function)?,
-        Expr::Subquery(query) => aggregate_scalar(query),
-        Expr::Identifier(ident) if ident.quote_style.is_none() => {
-            let name = ident.value.to_ascii_lowercase();
-            if matches!(name.as_str(), "current_schema" | "current_role" | "current_catalog") {
-                *expr = call(&name, Vec::new());
+        Expr::Function(function) => {
+            unqualify(function)?;
+            window_frame(function);
+            if let Some(modulo) = modulo(function) {
+                *expr = modulo;
             }
+        }
+        Expr::Subquery(query) => correlate::aggregate_scalar(query),
+        Expr::Value(value) => {
+            if let ast::Value::Number(digits, _) = &value.value
+                && digits.parse::<i32>().is_ok()
+            {
+                *expr = integer(std::mem::replace(expr, null()));
+            }
+        }
+        Expr::Identifier(ident) if is_bare_function(&Expr::Identifier(ident.clone())) => {
+            *expr = call(&ident.value.to_ascii_lowercase(), Vec::new());
         }
         _ => {}
     }
     Ok(())
+}
+
+/// Functions that are called without parentheses and look like columns to the parser.
+fn is_bare_function(expr: &Expr) -> bool {
+    const BARE: [&str; 4] = ["current_schema", "current_role", "current_catalog", "localtimestamp"];
+    match expr {
+        Expr::Identifier(ident) if ident.quote_style.is_none() => {
+            BARE.iter().any(|name| ident.value.eq_ignore_ascii_case(name))
+        }
+        _ => false,
+    }
 }
 
 /// `OPERATOR(pg_catalog.~)` and the like.
@@ -195,47 +242,18 @@ fn unqualify(function: &mut ast::Function) -> Result<(), Error> {
     Ok(())
 }
 
-/// `from f(x)` for a function that gives one value is `from (select f(x) as f)`.
-fn table_function(factor: &mut TableFactor) {
-    const SETS: [&str; 3] = ["generate_series", "range", "unnest"];
-    let TableFactor::Table { name, alias, args: Some(arguments), .. } = factor else { return };
-    let function = last_part(name);
-    if SETS.contains(&function.as_str()) {
-        *name = object(&function);
-        return;
-    }
-    let arguments = arguments.args.iter().filter_map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
-        _ => None,
-    });
-    let alias = alias.take();
-    let column = alias.as_ref().map_or_else(|| ident(&function), |alias| alias.name.clone());
-    let item = SelectItem::ExprWithAlias { expr: call(&function, arguments.collect()), alias: column };
-    let mut subquery = select_of(item);
-    subquery.order_by = None;
-    *factor = TableFactor::Derived {
-        lateral: false,
-        subquery: Box::new(subquery),
-        alias: Some(alias.unwrap_or_else(|| ast::TableAlias {
-            explicit: true,
-            name: ident(&function),
-            columns: Vec::new(),
-            at: None,
-        })),
-        sample: None,
-    };
-}
-
 /// Gives every select item PostgreSQL's name, and makes equal names different by a hidden mark.
 fn name_columns(select: &mut Select) {
-    let wild = select.projection.iter().any(|item| {
-        matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
-    });
+    let wild = select
+        .projection
+        .iter()
+        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
     let mut used = BTreeSet::new();
     for (at, item) in select.projection.iter_mut().enumerate() {
         let (name, plain) = match item {
             SelectItem::UnnamedExpr(expr) => {
-                let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+                    && !is_bare_function(expr);
                 (column_name(expr), plain)
             }
             SelectItem::ExprWithAlias { alias, .. } => (fold(alias), false),
@@ -257,147 +275,54 @@ fn name_columns(select: &mut Select) {
     }
 }
 
-/// A scalar subquery becomes an aggregate, which the planner can correlate.
-fn aggregate_scalar(query: &mut Query) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    let plain = query.limit_clause.is_none()
-        && query.with.is_none()
-        && select.distinct.is_none()
-        && select.having.is_none()
-        && !select.from.is_empty()
-        && matches!(&select.group_by, ast::GroupByExpr::Expressions(list, _) if list.is_empty());
-    let [item] = select.projection.as_mut_slice() else { return };
-    let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
-        return;
-    };
-    if plain && !prune::has_aggregate(expr) {
-        let inner = std::mem::replace(expr, null());
-        *expr = call(SINGLE_VALUE, vec![inner]);
-        query.order_by = None;
-    }
-}
-
-/// `array(select x …)` is `array_agg(x)` with an empty array for no rows.
-fn array_subquery(query: &mut Query) -> Expr {
-    if let Some(prefixed) = prefix_each(query) {
-        return prefixed;
-    }
-    let mut query = query.clone();
-    let order = query.order_by.take();
-    if let SetExpr::Select(select) = query.body.as_mut()
-        && let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] =
-            select.projection.as_mut_slice()
-    {
-        let inner = std::mem::replace(expr, null());
-        let mut aggregate = call("array_agg", vec![inner.clone()]);
-        if let (Expr::Function(function), Some(order)) = (&mut aggregate, order)
-            && let FunctionArguments::List(list) = &mut function.args
-            && let ast::OrderByKind::Expressions(mut keys) = order.kind
-        {
-            for key in &mut keys {
-                // `order by 1` means the selected expression.
-                if matches!(&key.expr, Expr::Value(_)) {
-                    key.expr = inner.clone();
-                }
-            }
-            list.clauses.push(ast::FunctionArgumentClause::OrderBy(keys));
-        }
-        *expr = aggregate;
-    }
-    call("aerie_array_or_empty", vec![Expr::Subquery(Box::new(query))])
-}
-
-fn prefix_each(query: &Query) -> Option<Expr> {
-    let SetExpr::Select(select) = query.body.as_ref() else { return None };
-    let [SelectItem::UnnamedExpr(Expr::BinaryOp { left, op, right })] =
-        select.projection.as_slice()
+/// `mod(a, b)` is `a % b`.
+fn modulo(function: &ast::Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let [
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(left)),
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(right)),
+    ] = list.args.as_slice()
     else {
         return None;
     };
-    let [from] = select.from.as_slice() else { return None };
-    let (Expr::Value(_), BinaryOperator::StringConcat, Expr::Identifier(element)) =
-        (left.as_ref(), op, right.as_ref())
-    else {
-        return None;
-    };
-    if !from.joins.is_empty() || select.selection.is_some() {
-        return None;
-    }
-    let (argument, alias) = match &from.relation {
-        TableFactor::UNNEST { array_exprs, alias: Some(alias), .. } => {
-            (array_exprs.first()?.clone(), alias)
-        }
-        TableFactor::Table { name, alias: Some(alias), args: Some(arguments), .. }
-            if last_part(name) == "unnest" =>
-        {
-            match arguments.args.as_slice() {
-                [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => (expr.clone(), alias),
-                _ => return None,
-            }
-        }
-        _ => return None,
-    };
-    (fold(&alias.name) == fold(element))
-        .then(|| call("aerie_prefix_each", vec![argument, left.as_ref().clone()]))
-}
-
-pub(crate) fn null() -> Expr {
-    Expr::Value(ast::Value::Null.with_empty_span())
-}
-
-fn number(text: &str) -> Expr {
-    Expr::Value(ast::Value::Number(text.to_owned(), false).with_empty_span())
-}
-
-fn ident(name: &str) -> Ident {
-    Ident::with_quote('"', name)
-}
-
-fn object(name: &str) -> ObjectName {
-    ObjectName(vec![ObjectNamePart::Identifier(ident(name))])
-}
-
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
-    let args = arguments
-        .into_iter()
-        .map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)))
-        .collect();
-    Expr::Function(ast::Function {
-        name: object(name),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(ast::FunctionArgumentList {
-            duplicate_treatment: None,
-            args,
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
+    (last_part(&function.name) == "mod").then(|| Expr::BinaryOp {
+        left: Box::new(left.clone()),
+        op: BinaryOperator::Modulo,
+        right: Box::new(right.clone()),
     })
 }
 
-/// A query that gives one value.
-pub(crate) fn select_value(expr: Expr) -> Query {
-    select_of(SelectItem::ExprWithAlias { expr, alias: ident("value") })
-}
+/// The name of the hidden type that marks a whole number as int4, which it is in PostgreSQL.
+pub(crate) const SMALL_NUMBER: &str = "aerie_int4";
 
-/// `SELECT item` without FROM.
-fn select_of(item: SelectItem) -> Query {
-    let mut query = EMPTY_SELECT.clone();
-    if let SetExpr::Select(select) = query.body.as_mut() {
-        select.projection = vec![item];
+fn integer(number: Expr) -> Expr {
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(number),
+        data_type: DataType::Custom(object(SMALL_NUMBER), Vec::new()),
+        array: false,
+        format: None,
     }
-    query
 }
 
-static EMPTY_SELECT: std::sync::LazyLock<Query> = std::sync::LazyLock::new(|| {
-    use datafusion::sql::sqlparser::{dialect::PostgreSqlDialect, parser::Parser};
-    #[expect(clippy::expect_used, reason = "a constant text that parses")]
-    let query = Parser::new(&PostgreSqlDialect {})
-        .try_with_sql("SELECT 1")
-        .and_then(|mut parser| parser.parse_query())
-        .expect("a constant text that parses");
-    *query
-});
+/// Takes the mark off where a number is a position or a count.
+fn plain_number(expr: &mut Expr) {
+    if let Expr::Cast { expr: inner, data_type: DataType::Custom(name, _), .. } = expr
+        && last_part(name) == SMALL_NUMBER
+    {
+        *expr = std::mem::replace(inner, null());
+    }
+}
+
+fn window_frame(function: &mut ast::Function) {
+    let Some(ast::WindowType::WindowSpec(spec)) = &mut function.over else { return };
+    let Some(frame) = &mut spec.window_frame else { return };
+    let bounds = std::iter::once(&mut frame.start_bound).chain(frame.end_bound.as_mut());
+    for bound in bounds {
+        if let ast::WindowFrameBound::Preceding(Some(expr))
+        | ast::WindowFrameBound::Following(Some(expr)) = bound
+        {
+            plain_number(expr);
+        }
+    }
+}

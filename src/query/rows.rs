@@ -24,10 +24,7 @@ pub(crate) fn stored_column(
     column_of(values, data_type)
 }
 
-fn column_of<'a, I>(
-    values: impl Fn() -> I,
-    data_type: &DataType,
-) -> Result<ArrayRef, Error>
+fn column_of<'a, I>(values: impl Fn() -> I, data_type: &DataType) -> Result<ArrayRef, Error>
 where
     I: Iterator<Item = &'a Datum>,
 {
@@ -75,8 +72,7 @@ where
             Arc::new(builder.finish())
         }
         DataType::Timestamp(_, zone) => {
-            let mut builder =
-                TimestampMicrosecondBuilder::new().with_timezone_opt(zone.clone());
+            let mut builder = TimestampMicrosecondBuilder::new().with_timezone_opt(zone.clone());
             for value in values() {
                 builder.append_option(integer::<i64>(value)?);
             }
@@ -219,5 +215,3 @@ pub(crate) fn batch(
     let options = RecordBatchOptions::new().with_row_count(Some(count));
     RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options).map_err(internal)
 }
-
-

@@ -369,9 +369,9 @@ fn check_login(engine: &Engine, start: &SessionStart) -> Result<bool, Error> {
         };
         let (name_at, flag_at) = (relation.column_index(column), relation.column_index("rolsuper"));
         let rows = view.scan(relation.oid, &[])?;
-        let found = rows.iter().find(|row| {
-            name_at.and_then(|at| row.get(at)).and_then(Datum::as_str) == Some(name)
-        });
+        let found = rows
+            .iter()
+            .find(|row| name_at.and_then(|at| row.get(at)).and_then(Datum::as_str) == Some(name));
         let flag = |row: &Vec<Datum>| flag_at.and_then(|at| row.get(at)?.as_bool());
         Ok(found.map(|row| flag(row).unwrap_or(false)))
     };

@@ -8,7 +8,6 @@
 pub(crate) enum Values {
     Bool,
     Integer(i64, i64),
-    Real,
     Text,
     /// Any of these, in any case.
     Choice(&'static [&'static str]),
@@ -172,12 +171,7 @@ pub(crate) static DEFINITIONS: &[Definition] = &[
     user("extra_float_digits", "1", Values::Integer(-15, 3), "Digits shown of floats."),
     user("bytea_output", "hex", Values::Choice(&["hex", "escape"]), "Output format for bytea."),
     user("row_security", "on", Values::Bool, "Accepted: there are no policies."),
-    user(
-        "synchronize_seqscans",
-        "on",
-        Values::Bool,
-        "Accepted: catalog scans are in key order.",
-    ),
+    user("synchronize_seqscans", "on", Values::Bool, "Accepted: catalog scans are in key order."),
     user("escape_string_warning", "on", Values::Bool, "Accepted."),
     user("quote_all_identifiers", "off", Values::Bool, "Accepted."),
     user("xmloption", "content", Values::Choice(&["content", "document"]), "Accepted."),

@@ -52,9 +52,8 @@ impl Settings {
 
     /// As `SHOW` and `current_setting` give it.
     pub(crate) fn show(&self, name: &str, live: &dyn Live) -> Result<String, Error> {
-        let value = self
-            .get(name, live)
-            .ok_or_else(|| Error::UnknownSetting { name: name.to_owned() })?;
+        let value =
+            self.get(name, live).ok_or_else(|| Error::UnknownSetting { name: name.to_owned() })?;
         if name.eq_ignore_ascii_case("allow_system_table_mods") {
             return Ok(value.to_uppercase());
         }
@@ -127,10 +126,8 @@ impl Settings {
 
     /// Every setting with the value in force, by name.
     pub(crate) fn rows(&self, live: &dyn Live) -> Vec<SettingRow> {
-        let mut rows: BTreeMap<String, SettingRow> = DEFINITIONS
-            .iter()
-            .map(|known| (known.name.to_lowercase(), row_of(known)))
-            .collect();
+        let mut rows: BTreeMap<String, SettingRow> =
+            DEFINITIONS.iter().map(|known| (known.name.to_lowercase(), row_of(known))).collect();
         for row in live.settings() {
             rows.insert(row.name.to_lowercase(), row);
         }
@@ -172,7 +169,6 @@ fn row_of(known: &Definition) -> SettingRow {
         Values::Integer(low, high) => {
             ("integer", Some(low.to_string()), Some(high.to_string()), None)
         }
-        Values::Real => ("real", None, None, None),
         Values::Text => ("string", None, None, None),
         Values::Choice(list) => {
             ("enum", None, None, Some(list.iter().map(|item| (*item).to_owned()).collect()))
@@ -238,7 +234,6 @@ fn check(name: &str, value: &str, scope: Scope, live: &dyn Live) -> Result<Strin
         Values::Integer(low, high) => {
             integer(value, known.unit).filter(|n| (low..=high).contains(n)).map(|n| n.to_string())
         }
-        Values::Real => value.trim().parse::<f64>().ok().map(|_| value.trim().to_owned()),
         Values::Text => text_value(known.name, value),
         Values::Choice(list) => {
             let found = list.iter().find(|item| item.eq_ignore_ascii_case(value));
@@ -268,11 +263,7 @@ fn check_server(row: &SettingRow, value: &str) -> Result<String, Error> {
     if fits {
         return Ok(value.to_owned());
     }
-    Err(Error::InvalidSettingValue {
-        name: row.name.clone(),
-        value: value.to_owned(),
-        hint: None,
-    })
+    Err(Error::InvalidSettingValue { name: row.name.clone(), value: value.to_owned(), hint: None })
 }
 
 fn is_identifier(part: &str) -> bool {

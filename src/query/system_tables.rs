@@ -21,28 +21,77 @@ use super::types::{
 };
 
 const CLASS: &[(&str, u32)] = &[
-    ("oid", OID), ("relname", NAME), ("relnamespace", OID), ("reltype", OID), ("reloftype", OID),
-    ("relowner", OID), ("relam", OID), ("relfilenode", OID), ("reltablespace", OID),
-    ("relpages", INT4), ("reltuples", FLOAT4), ("relallvisible", INT4), ("reltoastrelid", OID),
-    ("relhasindex", BOOL), ("relisshared", BOOL), ("relpersistence", CHAR), ("relkind", CHAR),
-    ("relnatts", INT2), ("relchecks", INT2), ("relhasrules", BOOL), ("relhastriggers", BOOL),
-    ("relhassubclass", BOOL), ("relrowsecurity", BOOL), ("relforcerowsecurity", BOOL),
-    ("relispopulated", BOOL), ("relreplident", CHAR), ("relispartition", BOOL),
-    ("relrewrite", OID), ("relfrozenxid", XID), ("relminmxid", XID), ("relacl", ACLITEM_ARRAY),
-    ("reloptions", TEXT_ARRAY), ("relpartbound", TEXT), ("reltoastidxid", OID),
-    ("relaosegrelid", OID), ("relaosegidxid", OID), ("relstorage", CHAR), ("reltriggers", INT2),
-    ("relukeys", INT2), ("relfkeys", INT2), ("relrefs", INT2), ("relhasoids", BOOL),
+    ("oid", OID),
+    ("relname", NAME),
+    ("relnamespace", OID),
+    ("reltype", OID),
+    ("reloftype", OID),
+    ("relowner", OID),
+    ("relam", OID),
+    ("relfilenode", OID),
+    ("reltablespace", OID),
+    ("relpages", INT4),
+    ("reltuples", FLOAT4),
+    ("relallvisible", INT4),
+    ("reltoastrelid", OID),
+    ("relhasindex", BOOL),
+    ("relisshared", BOOL),
+    ("relpersistence", CHAR),
+    ("relkind", CHAR),
+    ("relnatts", INT2),
+    ("relchecks", INT2),
+    ("relhasrules", BOOL),
+    ("relhastriggers", BOOL),
+    ("relhassubclass", BOOL),
+    ("relrowsecurity", BOOL),
+    ("relforcerowsecurity", BOOL),
+    ("relispopulated", BOOL),
+    ("relreplident", CHAR),
+    ("relispartition", BOOL),
+    ("relrewrite", OID),
+    ("relfrozenxid", XID),
+    ("relminmxid", XID),
+    ("relacl", ACLITEM_ARRAY),
+    ("reloptions", TEXT_ARRAY),
+    ("relpartbound", TEXT),
+    ("reltoastidxid", OID),
+    ("relaosegrelid", OID),
+    ("relaosegidxid", OID),
+    ("relstorage", CHAR),
+    ("reltriggers", INT2),
+    ("relukeys", INT2),
+    ("relfkeys", INT2),
+    ("relrefs", INT2),
+    ("relhasoids", BOOL),
     ("relhaspkey", BOOL),
 ];
 
 const ATTRIBUTE: &[(&str, u32)] = &[
-    ("attrelid", OID), ("attname", NAME), ("atttypid", OID), ("attstattarget", INT4),
-    ("attlen", INT2), ("attnum", INT2), ("attndims", INT4), ("attcacheoff", INT4),
-    ("atttypmod", INT4), ("attbyval", BOOL), ("attalign", CHAR), ("attstorage", CHAR),
-    ("attcompression", CHAR), ("attnotnull", BOOL), ("atthasdef", BOOL),
-    ("atthasmissing", BOOL), ("attidentity", CHAR), ("attgenerated", CHAR),
-    ("attisdropped", BOOL), ("attislocal", BOOL), ("attinhcount", INT4), ("attcollation", OID),
-    ("attacl", ACLITEM_ARRAY), ("attoptions", TEXT_ARRAY), ("attfdwoptions", TEXT_ARRAY),
+    ("attrelid", OID),
+    ("attname", NAME),
+    ("atttypid", OID),
+    ("attstattarget", INT4),
+    ("attlen", INT2),
+    ("attnum", INT2),
+    ("attndims", INT4),
+    ("attcacheoff", INT4),
+    ("atttypmod", INT4),
+    ("attbyval", BOOL),
+    ("attalign", CHAR),
+    ("attstorage", CHAR),
+    ("attcompression", CHAR),
+    ("attnotnull", BOOL),
+    ("atthasdef", BOOL),
+    ("atthasmissing", BOOL),
+    ("attidentity", CHAR),
+    ("attgenerated", CHAR),
+    ("attisdropped", BOOL),
+    ("attislocal", BOOL),
+    ("attinhcount", INT4),
+    ("attcollation", OID),
+    ("attacl", ACLITEM_ARRAY),
+    ("attoptions", TEXT_ARRAY),
+    ("attfdwoptions", TEXT_ARRAY),
     ("attmissingval", TEXT),
 ];
 
@@ -71,9 +120,7 @@ impl Source for OfRelations {
         prefix: &[ScalarValue],
     ) -> Result<RecordBatch, Error> {
         let relations = match prefix {
-            [ScalarValue::UInt32(Some(oid))] => {
-                context.view.relation(*oid)?.into_iter().collect()
-            }
+            [ScalarValue::UInt32(Some(oid))] => context.view.relation(*oid)?.into_iter().collect(),
             _ => context.view.relations()?,
         };
         let mut found = Vec::new();
@@ -146,20 +193,21 @@ fn class_rows(context: &Arc<StatementContext>, relation: &Relation) -> Result<Ve
         "relacl" | "reloptions" | "relpartbound" => Fill::Null,
         "relstorage" if is_view => Fill::Text("v"),
         "relstorage" => Fill::Text(if is_table { "a" } else { "h" }),
-        "relhasindex" | "relhastriggers" | "relhassubclass" | "relrowsecurity"
-        | "relforcerowsecurity" | "relispartition" | "relhasoids" | "relhaspkey" => {
-            Fill::Bool(false)
-        }
+        "relhasindex"
+        | "relhastriggers"
+        | "relhassubclass"
+        | "relrowsecurity"
+        | "relforcerowsecurity"
+        | "relispartition"
+        | "relhasoids"
+        | "relhaspkey" => Fill::Bool(false),
         _ => Fill::Number(0),
     };
     let text = |name: &str| (name == "relname").then(|| relation.name.clone());
     Ok(vec![fill_row(CLASS, value, text)?])
 }
 
-fn attribute_rows(
-    context: &Arc<StatementContext>,
-    relation: &Relation,
-) -> Result<Vec<Row>, Error> {
+fn attribute_rows(context: &Arc<StatementContext>, relation: &Relation) -> Result<Vec<Row>, Error> {
     let columns = columns_of(context, relation)?;
     let row = |(at, (column, oid)): (usize, &(String, u32))| {
         let known = types::by_oid(*oid);
@@ -219,9 +267,16 @@ pub(crate) fn constant() -> BTreeMap<&'static str, Arc<dyn Source>> {
         }),
     );
     let collation: &[(&str, u32)] = &[
-        ("oid", OID), ("collname", NAME), ("collnamespace", OID), ("collowner", OID),
-        ("collprovider", CHAR), ("collisdeterministic", BOOL), ("collencoding", INT4),
-        ("collcollate", TEXT), ("collctype", TEXT), ("colliculocale", TEXT),
+        ("oid", OID),
+        ("collname", NAME),
+        ("collnamespace", OID),
+        ("collowner", OID),
+        ("collprovider", CHAR),
+        ("collisdeterministic", BOOL),
+        ("collencoding", INT4),
+        ("collcollate", TEXT),
+        ("collctype", TEXT),
+        ("colliculocale", TEXT),
         ("collversion", TEXT),
     ];
     tables.insert(
@@ -230,7 +285,10 @@ pub(crate) fn constant() -> BTreeMap<&'static str, Arc<dyn Source>> {
             schema: schema_of(collation),
             rows: |_, _| {
                 let rows = [(100, "default", "d"), (950, "C", "c"), (951, "POSIX", "c")];
-                Ok(rows.into_iter().map(|(oid, name, kind)| collation_row(oid, name, kind)).collect())
+                Ok(rows
+                    .into_iter()
+                    .map(|(oid, name, kind)| collation_row(oid, name, kind))
+                    .collect())
             },
         }),
     );

@@ -13,7 +13,9 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
@@ -33,8 +35,11 @@ pub(crate) trait Source: Debug + Send + Sync {
     fn key(&self) -> &[usize];
 
     /// All rows, or those that begin with `prefix`; more than asked for is allowed.
-    fn load(&self, context: &Arc<StatementContext>, prefix: &[ScalarValue])
-    -> Result<RecordBatch, Error>;
+    fn load(
+        &self,
+        context: &Arc<StatementContext>,
+        prefix: &[ScalarValue],
+    ) -> Result<RecordBatch, Error>;
 }
 
 /// A relation whose rows the catalog stores.

@@ -36,7 +36,6 @@ pub(crate) const VOID: u32 = 2278;
 pub(crate) const PG_LSN: u32 = 3220;
 pub(crate) const REGNAMESPACE: u32 = 4089;
 pub(crate) const REGROLE: u32 = 4096;
-pub(crate) const REGPROC: u32 = 24;
 pub(crate) const XID8: u32 = 5069;
 pub(crate) const INT2_ARRAY: u32 = 1005;
 pub(crate) const NAME_ARRAY: u32 = 1003;
@@ -52,7 +51,6 @@ pub(crate) struct PgType {
     /// What `format_type` says.
     pub sql_name: &'static str,
     pub len: i16,
-    pub category: char,
     /// Oid of the array of this type, 0 when this is an array or has none.
     pub array: u32,
     /// Oid of the element, 0 when this is no array.
@@ -64,59 +62,59 @@ const fn base(
     name: &'static str,
     sql_name: &'static str,
     len: i16,
-    more: (char, u32),
+    array: u32,
 ) -> PgType {
-    PgType { oid, name, sql_name, len, category: more.0, array: more.1, element: 0 }
+    PgType { oid, name, sql_name, len, array, element: 0 }
 }
 
 const fn array(oid: u32, name: &'static str, sql_name: &'static str, element: u32) -> PgType {
-    PgType { oid, name, sql_name, len: -1, category: 'A', array: 0, element }
+    PgType { oid, name, sql_name, len: -1, array: 0, element }
 }
 
 pub(crate) static TYPES: &[PgType] = &[
-    base(16, "bool", "boolean", 1, ('B', 1000)),
-    base(17, "bytea", "bytea", -1, ('U', 1001)),
-    base(18, "char", "\"char\"", 1, ('Z', 1002)),
-    base(19, "name", "name", 64, ('S', 1003)),
-    base(20, "int8", "bigint", 8, ('N', 1016)),
-    base(21, "int2", "smallint", 2, ('N', 1005)),
-    base(22, "int2vector", "int2vector", -1, ('A', 1006)),
-    base(23, "int4", "integer", 4, ('N', 1007)),
-    base(24, "regproc", "regproc", 4, ('N', 1008)),
-    base(25, "text", "text", -1, ('S', 1009)),
-    base(26, "oid", "oid", 4, ('N', 1028)),
-    base(27, "tid", "tid", 6, ('U', 1010)),
-    base(28, "xid", "xid", 4, ('U', 1011)),
-    base(29, "cid", "cid", 4, ('U', 1012)),
-    base(30, "oidvector", "oidvector", -1, ('A', 1013)),
-    base(114, "json", "json", -1, ('U', 199)),
-    base(142, "xml", "xml", -1, ('U', 143)),
-    base(194, "pg_node_tree", "pg_node_tree", -1, ('Z', 0)),
-    base(650, "cidr", "cidr", -1, ('I', 651)),
-    base(700, "float4", "real", 4, ('N', 1021)),
-    base(701, "float8", "double precision", 8, ('N', 1022)),
-    base(705, "unknown", "unknown", -2, ('X', 0)),
-    base(869, "inet", "inet", -1, ('I', 1041)),
-    base(1033, "aclitem", "aclitem", 12, ('U', 1034)),
-    base(1042, "bpchar", "character", -1, ('S', 1014)),
-    base(1043, "varchar", "character varying", -1, ('S', 1015)),
-    base(1082, "date", "date", 4, ('D', 1182)),
-    base(1083, "time", "time without time zone", 8, ('D', 1183)),
-    base(1114, "timestamp", "timestamp without time zone", 8, ('D', 1115)),
-    base(1184, "timestamptz", "timestamp with time zone", 8, ('D', 1185)),
-    base(1186, "interval", "interval", 16, ('T', 1187)),
-    base(1700, "numeric", "numeric", -1, ('N', 1231)),
-    base(2202, "regprocedure", "regprocedure", 4, ('N', 2207)),
-    base(2205, "regclass", "regclass", 4, ('N', 2210)),
-    base(2206, "regtype", "regtype", 4, ('N', 2211)),
-    base(2249, "record", "record", -1, ('P', 2287)),
-    base(2278, "void", "void", 4, ('P', 0)),
-    base(2950, "uuid", "uuid", 16, ('U', 2951)),
-    base(3220, "pg_lsn", "pg_lsn", 8, ('U', 3221)),
-    base(3802, "jsonb", "jsonb", -1, ('U', 3807)),
-    base(4089, "regnamespace", "regnamespace", 4, ('N', 4090)),
-    base(4096, "regrole", "regrole", 4, ('N', 4097)),
-    base(5069, "xid8", "xid8", 8, ('U', 271)),
+    base(16, "bool", "boolean", 1, 1000),
+    base(17, "bytea", "bytea", -1, 1001),
+    base(18, "char", "\"char\"", 1, 1002),
+    base(19, "name", "name", 64, 1003),
+    base(20, "int8", "bigint", 8, 1016),
+    base(21, "int2", "smallint", 2, 1005),
+    base(22, "int2vector", "int2vector", -1, 1006),
+    base(23, "int4", "integer", 4, 1007),
+    base(24, "regproc", "regproc", 4, 1008),
+    base(25, "text", "text", -1, 1009),
+    base(26, "oid", "oid", 4, 1028),
+    base(27, "tid", "tid", 6, 1010),
+    base(28, "xid", "xid", 4, 1011),
+    base(29, "cid", "cid", 4, 1012),
+    base(30, "oidvector", "oidvector", -1, 1013),
+    base(114, "json", "json", -1, 199),
+    base(142, "xml", "xml", -1, 143),
+    base(194, "pg_node_tree", "pg_node_tree", -1, 0),
+    base(650, "cidr", "cidr", -1, 651),
+    base(700, "float4", "real", 4, 1021),
+    base(701, "float8", "double precision", 8, 1022),
+    base(705, "unknown", "unknown", -2, 0),
+    base(869, "inet", "inet", -1, 1041),
+    base(1033, "aclitem", "aclitem", 12, 1034),
+    base(1042, "bpchar", "character", -1, 1014),
+    base(1043, "varchar", "character varying", -1, 1015),
+    base(1082, "date", "date", 4, 1182),
+    base(1083, "time", "time without time zone", 8, 1183),
+    base(1114, "timestamp", "timestamp without time zone", 8, 1115),
+    base(1184, "timestamptz", "timestamp with time zone", 8, 1185),
+    base(1186, "interval", "interval", 16, 1187),
+    base(1700, "numeric", "numeric", -1, 1231),
+    base(2202, "regprocedure", "regprocedure", 4, 2207),
+    base(2205, "regclass", "regclass", 4, 2210),
+    base(2206, "regtype", "regtype", 4, 2211),
+    base(2249, "record", "record", -1, 2287),
+    base(2278, "void", "void", 4, 0),
+    base(2950, "uuid", "uuid", 16, 2951),
+    base(3220, "pg_lsn", "pg_lsn", 8, 3221),
+    base(3802, "jsonb", "jsonb", -1, 3807),
+    base(4089, "regnamespace", "regnamespace", 4, 4090),
+    base(4096, "regrole", "regrole", 4, 4097),
+    base(5069, "xid8", "xid8", 8, 271),
     array(1000, "_bool", "boolean[]", 16),
     array(1002, "_char", "\"char\"[]", 18),
     array(1003, "_name", "name[]", 19),
@@ -164,7 +162,7 @@ pub(crate) fn arrow_type(oid: u32) -> DataType {
         INT2 => DataType::Int16,
         INT4 => DataType::Int32,
         INT8 => DataType::Int64,
-        OID | XID | 29 | REGCLASS | REGTYPE | REGNAMESPACE | REGROLE | REGPROC | 2202 => {
+        OID | XID | 29 | REGCLASS | REGTYPE | REGNAMESPACE | REGROLE | 24 | 2202 => {
             DataType::UInt32
         }
         PG_LSN | XID8 => DataType::UInt64,
@@ -179,9 +177,7 @@ pub(crate) fn arrow_type(oid: u32) -> DataType {
         NUMERIC => DataType::Decimal128(38, 10),
         other => match by_oid(other).map_or(0, |known| known.element) {
             0 => DataType::Utf8,
-            element => {
-                DataType::List(Arc::new(Field::new_list_field(arrow_type(element), true)))
-            }
+            element => DataType::List(Arc::new(Field::new_list_field(arrow_type(element), true))),
         },
     }
 }
@@ -226,8 +222,9 @@ fn natural_oid(data_type: &DataType) -> u32 {
         DataType::Boolean => BOOL,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => INT2,
         DataType::Int32 | DataType::UInt16 => INT4,
-        DataType::Int64 | DataType::UInt32 => INT8,
-        DataType::UInt64 | DataType::Decimal128(..) | DataType::Decimal256(..) => NUMERIC,
+        // What ranks and counts: they never reach the sign bit.
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => INT8,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => NUMERIC,
         DataType::Float16 | DataType::Float32 => FLOAT4,
         DataType::Float64 => FLOAT8,
         DataType::Date32 | DataType::Date64 => 1082,

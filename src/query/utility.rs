@@ -46,8 +46,12 @@ pub(crate) fn joined(name: &str, values: &[String]) -> Result<String, Error> {
     let list = ["search_path", "datestyle"].contains(&name.to_lowercase().as_str());
     match values {
         [only] if name != "search_path" => Ok(only.clone()),
-        _ if list => Ok(values.iter().map(|value| item(name, value)).collect::<Vec<_>>().join(", ")),
-        _ => Err(Error::InvalidParameter { message: format!("SET {name} takes only one argument") }),
+        _ if list => {
+            Ok(values.iter().map(|value| item(name, value)).collect::<Vec<_>>().join(", "))
+        }
+        _ => {
+            Err(Error::InvalidParameter { message: format!("SET {name} takes only one argument") })
+        }
     }
 }
 

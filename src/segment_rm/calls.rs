@@ -13,6 +13,7 @@ use crate::types::{ClusterState, Epoch};
 
 use super::event::FenceRequest;
 use super::fence::FenceState;
+use super::service::Stop;
 
 /// What a call brings.
 pub(super) enum Input {
@@ -29,11 +30,11 @@ pub(super) enum Answer {
 
 pub(super) struct Calls {
     inputs: mpsc::Sender<Input>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
 }
 
 impl Calls {
-    pub(super) fn new(inputs: mpsc::Sender<Input>, stop: watch::Sender<bool>) -> Calls {
+    pub(super) fn new(inputs: mpsc::Sender<Input>, stop: watch::Sender<Stop>) -> Calls {
         Calls { inputs, stop }
     }
 
@@ -119,7 +120,7 @@ impl Segment for Calls {
         _request: Request<StopAgentRequest>,
     ) -> Result<Response<StopAgentReply>, Status> {
         tracing::info!("asked to stop");
-        self.stop.send_replace(true);
+        self.stop.send_replace(Stop::Asked);
         Ok(Response::new(StopAgentReply {}))
     }
 }

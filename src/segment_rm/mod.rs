@@ -27,4 +27,9 @@ pub use fence::FenceState;
 pub use fence_file::{FenceFile, FenceFileError};
 pub use postgres::PostgresAddress;
 pub use registry::{RegistryReply, RegistryServer, registry_server};
-pub use service::{RunningAgent, ServiceError, ServiceSettings, start};
+pub use service::{RunningAgent, ServiceError, ServiceSettings, Stop, start};
+
+#[cfg(test)]
+mod agent_tests;
+#[cfg(test)]
+mod service_tests;

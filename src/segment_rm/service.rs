@@ -18,7 +18,7 @@ use tonic::transport::Server;
 
 use crate::proto::v1::segment_server::SegmentServer;
 use crate::runtime::{BootClock, Clock, RpcAuth};
-use crate::types::Heartbeat;
+use crate::types::{Epoch, Heartbeat};
 
 use super::agent::{Agent, AgentSettings};
 use super::calls::{Answer, Calls, Input};
@@ -70,11 +70,19 @@ pub enum ServiceError {
     DirectoryName { path: PathBuf },
 }
 
+/// Whether and why an agent ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    No,
+    Asked,
+    Failed,
+}
+
 /// Stops when dropped; `stop` waits for it.
 #[derive(Debug)]
 pub struct RunningAgent {
     rpc_port: u16,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
     driver: JoinHandle<()>,
     server: JoinHandle<()>,
 }
@@ -85,14 +93,14 @@ impl RunningAgent {
         self.rpc_port
     }
 
-    /// Resolves when somebody has asked for the end of the agent (`StopAgent`), or it has ended.
-    pub async fn stop_asked(&self) {
+    /// Resolves when somebody has asked for the end of the agent (`StopAgent`), or it cannot go on.
+    pub async fn ending(&self) -> Stop {
         let mut stop = self.stop.subscribe();
-        let _gone = stop.wait_for(|stop| *stop).await;
+        stop.wait_for(|stop| *stop != Stop::No).await.map_or(Stop::Failed, |stop| *stop)
     }
 
     pub async fn stop(mut self) {
-        self.stop.send_replace(true);
+        self.stop.send_replace(Stop::Asked);
         let both = async {
             let _ended = (&mut self.driver).await;
             let _ended = (&mut self.server).await;
@@ -103,7 +111,7 @@ impl RunningAgent {
 
 impl Drop for RunningAgent {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop.send_replace(Stop::Asked);
         self.driver.abort();
         self.server.abort();
     }
@@ -124,29 +132,8 @@ pub async fn start(
     let listener = TcpListener::bind(settings.listen).await.map_err(listening)?;
     let rpc_port = listener.local_addr().map_err(listening)?.port();
     let clock = BootClock;
-    let started_at = u64::try_from(clock.wall_micros()).unwrap_or_default();
-    let heartbeat = Heartbeat {
-        segment: file.segment(),
-        hostname: settings.hostname.clone(),
-        addresses: settings.addresses.clone(),
-        port: settings.port,
-        rpc_port,
-        memory_mb: settings.memory_mb,
-        cores: settings.cores,
-        failed_directories: Vec::new(),
-        started_at,
-        epoch: fence.highest(),
-    };
-    let agent_settings = AgentSettings {
-        cluster: settings.auth.cluster(),
-        heartbeat,
-        heartbeat_interval: settings.heartbeat_interval,
-        directory_interval: settings.directory_interval,
-        check_postgres: settings.postgres.is_some(),
-        masters: settings.masters.clone(),
-        jitter_seed: settings.jitter_seed,
-    };
-    let (stop, stopped) = watch::channel(false);
+    let agent_settings = agent_settings(&settings, rpc_port, file.segment(), clock.wall_micros());
+    let (stop, stopped) = watch::channel(Stop::No);
     let (inputs, received) = mpsc::channel(INPUTS_MAX);
     let driver = Driver {
         agent: Agent::new(agent_settings, fence, clock.now()),
@@ -165,22 +152,58 @@ pub async fn start(
     let server = Server::builder().add_service(service).serve_with_incoming_shutdown(
         TcpListenerStream::new(listener),
         async move {
-            let _gone = server_stopped.wait_for(|stop| *stop).await;
+            let _gone = server_stopped.wait_for(|stop| *stop != Stop::No).await;
         },
     );
     let server_stop = stop.clone();
     let server = tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!("segment agent no longer listens: {error}");
-            server_stop.send_replace(true);
+            server_stop.send_replace(Stop::Failed);
         }
     });
     let driver_stop = stop.clone();
     let driver = tokio::spawn(async move {
         driver.run(received, stopped).await;
-        driver_stop.send_replace(true);
+        // Who ends without having been asked has failed.
+        driver_stop.send_if_modified(|stop| {
+            let failed = *stop == Stop::No;
+            if failed {
+                *stop = Stop::Failed;
+            }
+            failed
+        });
     });
     Ok(RunningAgent { rpc_port, stop, driver, server })
+}
+
+fn agent_settings(
+    settings: &ServiceSettings,
+    rpc_port: u16,
+    segment: u64,
+    started_at: i64,
+) -> AgentSettings {
+    let heartbeat = Heartbeat {
+        segment,
+        hostname: settings.hostname.clone(),
+        addresses: settings.addresses.clone(),
+        port: settings.port,
+        rpc_port,
+        memory_mb: settings.memory_mb,
+        cores: settings.cores,
+        failed_directories: Vec::new(),
+        started_at: u64::try_from(started_at).unwrap_or_default(),
+        epoch: Epoch::ZERO,
+    };
+    AgentSettings {
+        cluster: settings.auth.cluster(),
+        heartbeat,
+        heartbeat_interval: settings.heartbeat_interval,
+        directory_interval: settings.directory_interval,
+        check_postgres: settings.postgres.is_some(),
+        masters: settings.masters.clone(),
+        jitter_seed: settings.jitter_seed,
+    }
 }
 
 struct Driver {
@@ -196,12 +219,13 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stopped: watch::Receiver<bool>) {
+    async fn run(mut self, mut inputs: mpsc::Receiver<Input>, mut stopped: watch::Receiver<Stop>) {
         self.step(Event::Deadline).await;
         loop {
-            let wait = self.agent.deadline().map(|deadline| deadline.since(self.clock.now()));
+            let now = self.clock.now();
+            let wait = self.agent.deadline().map_or(SLEEP_MAX, |deadline| deadline.since(now));
             let event = tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => return,
+                _ = stopped.wait_for(|stop| *stop != Stop::No) => return,
                 Some(finished) = self.tasks.join_next() => match finished {
                     Ok(event) => event,
                     Err(error) => {
@@ -214,7 +238,7 @@ impl Driver {
                     Some(input) => self.ask(input),
                     None => return,
                 },
-                () = tokio::time::sleep(wait.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)) => Event::Deadline,
+                () = tokio::time::sleep(wait.min(SLEEP_MAX)) => Event::Deadline,
             };
             self.step(event).await;
         }

@@ -69,6 +69,25 @@ fn a_crash_at_each_step_of_recycling_leaves_a_log_that_opens() {
 }
 
 #[test]
+fn a_killed_process_leaves_unsynced_bytes_that_reopening_makes_durable() {
+    for seed in 0..40 {
+        for steps in 0..6 {
+            let disk = SimDisk::new(seed);
+            let mut wal = create(&disk);
+            let records: Vec<Record> = (0..5).map(|_| append(&mut wal, 1, 900)).collect();
+            wal.write_out().unwrap();
+            drop(wal);
+            disk.power_off_after(steps);
+            let promised = open(&disk).map(|(_, recovered)| recovered.end).unwrap_or_default();
+            disk.crash();
+            let context = format!("seed {seed}, power off after {steps} steps");
+            let (wal, _) = open(&disk).unwrap_or_else(|error| panic!("{context}: {error}"));
+            check_prefix(&wal, &records, promised, &context);
+        }
+    }
+}
+
+#[test]
 fn nothing_flushed_is_ever_lost_and_nothing_corrupt_is_ever_returned() {
     let mut seen = [0; 3];
     for seed in 1..=150 {

@@ -25,6 +25,10 @@ mod recovery;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod tail_tests;
+#[cfg(test)]
 mod wal_tests;
 
 pub use error::Error;

@@ -9,7 +9,7 @@
 //! | a hole between two files, or another history than the one read so far | corruption |
 //! | newest file, below its flush mark | corruption: this was durable here once |
 //! | nothing but zeros up to the end of the file | the end (`Tail::Clean`) |
-//! | the front of a record, then zeros from a sector border on, or no file | torn: cut (`Tail::Torn`) |
+//! | half a record, then zeros from a sector border on or the file's end | cut (`Tail::Torn`) |
 //! | anything else | `Tail::Doubtful` |
 //!
 //! The flush mark is written by each flush and says what the flush before had made durable. So
@@ -22,6 +22,7 @@
 //! A refusal changes nothing on disk.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -49,6 +50,26 @@ pub enum Tail {
         offset: u64,
         why: String,
     },
+}
+
+impl Tail {
+    /// Whether something that was acknowledged may be missing (rule 12).
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        matches!(self, Tail::Doubtful { .. })
+    }
+}
+
+impl fmt::Display for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tail::Clean => f.write_str("clean"),
+            Tail::Torn { at, bytes } => write!(f, "torn at={at} bytes={bytes}"),
+            Tail::Doubtful { file, offset, why } => {
+                write!(f, "doubtful file={} offset={offset} why={why}", file.display())
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +211,7 @@ fn begin_scan<F: DiskFile>(
 fn read_records(mut scan: Scan, body: &[u8]) -> (Scan, Stop) {
     let mut used = 0;
     let mut frames = Frames::new(body, scan.end);
-    while let Some(frame) = frames.next() {
+    for frame in frames.by_ref() {
         let last = scan.history.last_epoch();
         if frame.epoch < last {
             let flaw = Some(Flaw::EpochWentBack { last, found: frame.epoch });

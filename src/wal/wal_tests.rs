@@ -1,8 +1,8 @@
-//! The log on a simulated disk: what is refused, what is cut, what is kept.
+//! The log on a simulated disk: what it takes, gives back, cuts and keeps.
 
 use std::path::{Path, PathBuf};
 
-use super::record::{HEADER_LEN, PayloadKind, encode_payload, encoded_len};
+use super::record::{PayloadKind, encode_payload, encoded_len};
 use super::{Error, Identity, Options, Reader, Record, Recovered, Tail, Wal};
 use crate::runtime::{Disk, DiskFile, SimDisk};
 use crate::types::{ClusterId, Epoch, Incarnation, Lsn, TimelineHistory};
@@ -36,7 +36,7 @@ pub(crate) fn append(wal: &mut Wal<SimDisk>, counter: u64, body_len: usize) -> R
     record
 }
 
-fn append_flushed(wal: &mut Wal<SimDisk>, count: usize, body_len: usize) -> Vec<Record> {
+pub(crate) fn append_flushed(wal: &mut Wal<SimDisk>, count: usize, body_len: usize) -> Vec<Record> {
     (0..count)
         .map(|_| {
             let record = append(wal, 1, body_len);
@@ -50,11 +50,11 @@ pub(crate) fn read_all(wal: &Wal<SimDisk>) -> Vec<Record> {
     wal.records(wal.first()).collect::<Result<_, _>>().unwrap()
 }
 
-fn files(disk: &SimDisk) -> Vec<PathBuf> {
+pub(crate) fn files(disk: &SimDisk) -> Vec<PathBuf> {
     disk.list(Path::new(DIRECTORY)).unwrap()
 }
 
-fn read_file(disk: &SimDisk, path: &Path) -> Vec<u8> {
+pub(crate) fn read_file(disk: &SimDisk, path: &Path) -> Vec<u8> {
     let file = disk.open(path).unwrap();
     let mut bytes = vec![0; file.len().unwrap() as usize];
     let length = file.read_at(&mut bytes, 0).unwrap();
@@ -63,7 +63,7 @@ fn read_file(disk: &SimDisk, path: &Path) -> Vec<u8> {
 }
 
 /// The error, where success has no `Debug`.
-fn refused<T>(result: Result<T, Error>) -> Error {
+pub(crate) fn refused<T>(result: Result<T, Error>) -> Error {
     result.err().expect("it is refused")
 }
 
@@ -136,163 +136,6 @@ fn bad_batches_are_refused_whole() {
     assert!(matches!(copy.append(&rash), Err(Error::BadRecord { .. })));
     let long = Record { epoch: epoch(9), payload: vec![2; 64 << 20], ..old };
     assert!(matches!(copy.append(&long), Err(Error::TooLong { .. })));
-}
-
-#[test]
-fn a_tear_at_every_byte_of_the_last_4_kib_is_cut_to_the_record_before() {
-    let disk = SimDisk::new(1);
-    let mut wal = create(&disk);
-    let kept = append_flushed(&mut wal, 2, 50);
-    let flushed = wal.end();
-    let last = append(&mut wal, 1, 4500);
-    wal.write_out().unwrap();
-    let path = files(&disk).remove(0);
-    let whole = read_file(&disk, &path);
-    let offset = wal.current.offset_of(last.lsn) as usize;
-    let end = wal.current.offset_of(last.end()) as usize;
-    for length in end - 4096..end {
-        let disk = SimDisk::new(1);
-        write_file(&disk, &path, &whole[..length]);
-        let (mut wal, recovered) = open(&disk).unwrap();
-        let bytes = (length - offset) as u64;
-        assert!(
-            matches!(recovered.tail, Tail::Torn { at, bytes: b } if at == flushed && b <= bytes),
-            "file of {length} bytes: {:?}",
-            recovered.tail
-        );
-        assert_eq!(read_all(&wal), kept);
-        append(&mut wal, 1, 10);
-        wal.flush().unwrap();
-        drop(wal);
-        assert_eq!(open(&disk).unwrap().1.tail, Tail::Clean);
-    }
-}
-
-/// As a file that was stored so.
-fn write_file(disk: &SimDisk, path: &Path, bytes: &[u8]) {
-    let mut file = disk.create(path, bytes.len() as u64).unwrap();
-    file.write_all_at(bytes, 0).unwrap();
-    file.sync_data().unwrap();
-    disk.sync_dir(Path::new(DIRECTORY)).unwrap();
-}
-
-#[test]
-fn sectors_that_never_arrived_are_a_torn_tail() {
-    let disk = SimDisk::new(1);
-    let mut wal = create(&disk);
-    append_flushed(&mut wal, 1, 50);
-    let flushed = wal.end();
-    let last = append(&mut wal, 1, 4500);
-    wal.write_out().unwrap();
-    let path = files(&disk).remove(0);
-    let whole = read_file(&disk, &path);
-    let (from, to) = (wal.current.offset_of(last.lsn), wal.current.offset_of(last.end()));
-    let borders = (from.next_multiple_of(512)..to).step_by(512);
-    for border in borders {
-        let disk = SimDisk::new(1);
-        let mut torn = whole.clone();
-        torn[border as usize..].fill(0);
-        write_file(&disk, &path, &torn);
-        let (_, recovered) = open(&disk).unwrap();
-        assert!(matches!(recovered.tail, Tail::Torn { at, .. } if at == flushed));
-    }
-}
-
-#[test]
-fn a_flipped_bit_below_the_flush_mark_is_corruption() {
-    let disk = SimDisk::new(1);
-    let mut wal = create(&disk);
-    let records = append_flushed(&mut wal, 5, 80);
-    let offset = wal.current.offset_of(records[2].lsn);
-    drop(wal);
-    let path = files(&disk).remove(0);
-    assert!(disk.damage(&path, offset + HEADER_LEN as u64 + 9, 0x40));
-    let before = read_file(&disk, &path);
-    match refused(open(&disk)) {
-        Error::Corrupt { file, offset: at, .. } => assert_eq!((file, at), (path.clone(), offset)),
-        other => panic!("{other}"),
-    }
-    assert_eq!(read_file(&disk, &path), before, "a refusal changes nothing");
-}
-
-#[test]
-fn a_flipped_bit_in_the_last_flush_is_doubtful_whichever_it_is() {
-    let clean = SimDisk::new(1);
-    let mut wal = create(&clean);
-    let records = append_flushed(&mut wal, 3, 600);
-    let (last, kept) = (records[2].clone(), records[..2].to_vec());
-    let offset = wal.current.offset_of(last.lsn);
-    let path = files(&clean).remove(0);
-    let whole = read_file(&clean, &path);
-    for at in 0..encoded_len(last.payload.len()) {
-        let disk = SimDisk::new(1);
-        write_file(&disk, &path, &whole);
-        assert!(disk.damage(&path, offset + at, 1 << (at % 8)));
-        let (mut wal, recovered) = open(&disk).unwrap();
-        match recovered.tail {
-            Tail::Doubtful { offset: found, .. } => assert_eq!(found, offset),
-            other => panic!("byte {at}: {other:?}"),
-        }
-        assert_eq!(recovered.end, last.lsn);
-        assert_eq!(read_all(&wal), kept);
-        let next = Record { lsn: last.lsn, ..last.clone() };
-        assert!(matches!(wal.append(&next), Err(Error::Doubtful { .. })), "not written over");
-        wal.cut(last.lsn, Path::new(KEEP)).unwrap();
-        let saved = disk.list(Path::new(KEEP)).unwrap().remove(0);
-        let damaged = read_file(&disk, &saved);
-        let damaged_len = encoded_len(last.payload.len()) as usize;
-        assert!(damaged.len() <= damaged_len && damaged.len() > damaged_len - 2);
-        wal.append(&next).unwrap();
-        wal.flush().unwrap();
-        drop(wal);
-        let (wal, recovered) = open(&disk).unwrap();
-        assert_eq!(recovered.tail, Tail::Clean);
-        assert_eq!(read_all(&wal), records);
-    }
-}
-
-#[test]
-fn a_flush_without_news_moves_the_mark() {
-    let disk = SimDisk::new(1);
-    let mut wal = create(&disk);
-    let records = append_flushed(&mut wal, 2, 80);
-    wal.flush().unwrap();
-    let offset = wal.current.offset_of(records[1].lsn);
-    drop(wal);
-    disk.damage(&files(&disk)[0], offset + 40, 1);
-    assert!(matches!(refused(open(&disk)), Error::Corrupt { .. }));
-}
-
-#[test]
-fn flushed_records_that_became_zeros_are_corruption() {
-    let disk = SimDisk::new(1);
-    let mut wal = create(&disk);
-    append_flushed(&mut wal, 3, 600);
-    wal.flush().unwrap();
-    let path = files(&disk).remove(0);
-    disk.truncate(&path, 4096 + 640);
-    assert!(matches!(refused(open(&disk)), Error::Corrupt { .. }));
-}
-
-#[test]
-fn a_missing_or_damaged_file_in_the_middle_is_corruption() {
-    for damage_only in [true, false] {
-        let disk = SimDisk::new(1);
-        let mut wal = create(&disk);
-        append_flushed(&mut wal, 60, 900);
-        drop(wal);
-        let paths = files(&disk);
-        assert!(paths.len() >= 4);
-        if damage_only {
-            disk.damage(&paths[1], 5000, 1);
-        } else {
-            disk.remove(&paths[1]).unwrap();
-        }
-        match refused(open(&disk)) {
-            Error::Corrupt { file, .. } => assert!(paths[..2].contains(&file)),
-            other => panic!("{other}"),
-        }
-    }
 }
 
 #[test]

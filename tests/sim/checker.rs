@@ -41,11 +41,13 @@ impl Checker {
         self.highest_acked = self.highest_acked.max(end);
     }
 
-    /// I1: a new primary's log holds every acknowledged write.
-    pub fn opened(&mut self, node: NodeId, content_at: impl Fn(Lsn) -> Option<u64>) {
+    /// I1: a new primary's log holds every acknowledged write; what it has recycled (below `first`)
+    /// it had applied, and so had compared with what others applied there.
+    pub fn opened(&mut self, node: NodeId, first: Lsn, at: impl Fn(Lsn) -> Option<u64>) {
         self.opens += 1;
         for (end, write) in &self.acked {
-            let found = content_at(*end);
+            let recycled = || self.applied.get(end).copied().filter(|_| *end <= first);
+            let found = at(*end).or_else(recycled);
             assert!(found == Some(*write), "I1: node {node} opened without write {write} at {end}");
         }
     }

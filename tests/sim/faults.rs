@@ -1,9 +1,9 @@
 //! What goes wrong, drawn from the seed: crashes, stops, cut links, a deaf coordinator, slow disks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aerie::types::NodeId;
+use aerie::types::{Instant, NodeId};
 
 use crate::rng::Rng;
 
@@ -48,4 +48,6 @@ pub fn draw(rng: &mut Rng, nodes: &[NodeId], manual: bool) -> Fault {
 pub struct Links {
     pub cut: BTreeSet<(NodeId, NodeId)>,
     pub no_coordinator: BTreeSet<NodeId>,
+    /// When the newest message on each link arrives.
+    pub delivered: BTreeMap<(NodeId, NodeId), Instant>,
 }

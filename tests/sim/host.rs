@@ -7,7 +7,6 @@ use aerie::types::{Incarnation, Instant, Lsn, Member, NodeId};
 
 use crate::storage::Storage;
 
-#[derive(Debug)]
 pub struct Host {
     pub id: NodeId,
     pub incarnation: Incarnation,

@@ -6,6 +6,7 @@ mod coordinator;
 mod faults;
 mod host;
 mod rng;
+mod scenario;
 mod storage;
 mod world;
 

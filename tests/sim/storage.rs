@@ -1,156 +1,255 @@
-//! The disk of one simulated host: control file, log and catalog, and what a crash leaves of them.
+//! The disk of one simulated host: the real log on a simulated disk, the real catalog on the
+//! in-memory store, the control file; and what a crash leaves of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
+use aerie::catalog::{Catalog, Change, Digest, GP_SEGMENT_CONFIGURATION, MemoryStore, RowKey};
+use aerie::catalog::{Datum, Transaction};
 use aerie::master::{Control, LogState, Payload};
-use aerie::types::{Epoch, Lsn, TimelineHistory};
-use aerie::wal::record::encoded_len;
+use aerie::runtime::SimDisk;
+use aerie::types::{Epoch, Incarnation, Lsn, TimelineHistory};
+use aerie::wal::record::{Record, decode_payload, encode_payload};
+use aerie::wal::{Identity, Options, PayloadKind, Tail, Wal};
 
-use crate::rng::Rng;
+use crate::world::CLUSTER;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    pub epoch: Epoch,
-    pub lsn: Lsn,
-    pub commit: Lsn,
-    pub end: Lsn,
-    /// 0 for an epoch start, otherwise the number of the write; with the epoch it is the content.
-    pub write: u64,
+const LOG: &str = "/pg_xlog";
+const LOST: &str = "/pg_lost_wal";
+/// Small files, so that a run begins and recycles many.
+const OPTIONS: Options = Options { file_bytes: 16 << 10, ring_bytes: 4 << 10 };
+
+/// A client's write as a transaction of the catalog: one row of a system relation.
+pub fn transaction(write: u64) -> Vec<u8> {
+    let order = Datum::Int4((write % 50) as i32);
+    let change = Change {
+        key: RowKey::new(GP_SEGMENT_CONFIGURATION, &[order]),
+        row: Some(write.to_le_bytes().to_vec()),
+    };
+    let (snapshot, guards) = (Lsn::ZERO, Vec::new());
+    Transaction { xid: write, snapshot, changes: vec![change], guards, next_oid: 0 }.encode()
 }
 
-impl Entry {
-    pub fn content(&self) -> u64 {
-        if self.write == 0 { self.epoch.0 << 32 } else { self.write }
+/// What stands at a position: the write's number, or the epoch of an epoch start.
+fn content(record: &Record) -> u64 {
+    let (kind, body) = decode_payload(&record.payload).expect("a record has a known kind");
+    match kind {
+        PayloadKind::EpochStart => record.epoch.0 << 32,
+        PayloadKind::Transaction => Transaction::decode(body).expect("a transaction").xid,
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    pub epoch: Epoch,
+    pub content: u64,
+}
+
 pub struct Storage {
     pub control: Control,
-    pub log: Vec<Entry>,
-    pub first: Lsn,
-    /// History of what lies before `log` (after a seed).
-    pub base_history: TimelineHistory,
-    pub durable: Lsn,
-    pub applied: Lsn,
-    pub applied_durable: Lsn,
+    disk: SimDisk,
+    store: MemoryStore,
+    catalog: Catalog,
+    wal: Option<Wal<SimDisk>>,
+    doubtful: bool,
+    /// What the log holds, by where each record ends: for the checks.
+    index: BTreeMap<Lsn, Entry>,
+    commit_found: Lsn,
+}
+
+fn identity(incarnation: Incarnation) -> Identity {
+    Identity { cluster: CLUSTER, incarnation }
+}
+
+fn catalog_of(store: &MemoryStore) -> Catalog {
+    Catalog::open(Arc::new(store.clone())).expect("a store in memory opens")
 }
 
 impl Storage {
+    pub fn new(seed: u64, incarnation: Incarnation, control: Control) -> Storage {
+        let disk = SimDisk::new(seed);
+        let start = (Lsn::ZERO, TimelineHistory::default());
+        let wal = Wal::create(disk.clone(), Path::new(LOG), identity(incarnation), OPTIONS, start);
+        let store = MemoryStore::new();
+        Storage {
+            control,
+            disk,
+            catalog: catalog_of(&store),
+            store,
+            wal: Some(wal.expect("a new log on an empty disk")),
+            doubtful: false,
+            index: BTreeMap::new(),
+            commit_found: Lsn::ZERO,
+        }
+    }
+
+    fn wal(&mut self) -> &mut Wal<SimDisk> {
+        self.wal.as_mut().expect("the log is open while the node runs")
+    }
+
     pub fn end(&self) -> Lsn {
-        self.log.last().map_or(self.first, |entry| entry.end)
+        self.wal.as_ref().map_or(Lsn::ZERO, Wal::end)
     }
 
-    pub fn append(&mut self, epoch: Epoch, lsn: Lsn, commit: Lsn, payload: &Payload) {
-        assert!(lsn == self.end(), "append at {lsn}, the log ends at {}", self.end());
-        let (write, bytes) = match payload {
-            Payload::EpochStart => (0, 0),
-            Payload::Transaction(bytes) => {
-                (u64::from_le_bytes(bytes[..8].try_into().unwrap()), bytes.len())
-            }
+    pub fn first(&self) -> Lsn {
+        self.wal.as_ref().map_or(Lsn::ZERO, Wal::first)
+    }
+
+    pub fn durable(&self) -> Lsn {
+        self.wal.as_ref().map_or(Lsn::ZERO, Wal::flushed)
+    }
+
+    pub fn applied(&self) -> Lsn {
+        self.catalog.applied_lsn()
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.catalog.digest().expect("a digest in memory").1
+    }
+
+    pub fn append(&mut self, epoch: Epoch, lsn: Lsn, commit_lsn: Lsn, payload: &Payload) {
+        let payload = match payload {
+            Payload::EpochStart => encode_payload(PayloadKind::EpochStart, &[]),
+            Payload::Transaction(bytes) => encode_payload(PayloadKind::Transaction, bytes),
         };
-        let end = lsn.advance(encoded_len(1 + bytes));
-        self.log.push(Entry { epoch, lsn, commit, end, write });
+        let record = Record { epoch, lsn, commit_lsn, payload };
+        self.wal().append(&record).expect("append");
+        self.note(&record);
     }
 
-    /// Whole records from `from`, in the form in which they travel.
-    pub fn read(&self, from: Lsn, max_bytes: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for entry in self.log.iter().skip_while(|entry| entry.lsn < from) {
-            if from < self.first || (!bytes.is_empty() && bytes.len() >= max_bytes) {
-                break;
-            }
-            encode(entry, &mut bytes);
-        }
-        bytes
+    fn note(&mut self, record: &Record) {
+        let entry = Entry { epoch: record.epoch, content: content(record) };
+        self.index.insert(record.end(), entry);
     }
 
-    pub fn append_encoded(&mut self, from: Lsn, mut bytes: &[u8]) {
-        assert!(from == self.end(), "append at {from}, the log ends at {}", self.end());
-        while !bytes.is_empty() {
-            let (entry, rest) = decode(bytes, self.end());
-            assert!(self.log.last().is_none_or(|last| last.epoch <= entry.epoch));
-            self.log.push(entry);
-            bytes = rest;
+    /// Whole records from `from`; nothing where the log no longer has them.
+    pub fn read(&mut self, from: Lsn, max_bytes: usize) -> Vec<u8> {
+        self.wal().read(from, max_bytes).unwrap_or_default()
+    }
+
+    pub fn append_encoded(&mut self, from: Lsn, bytes: &[u8]) {
+        self.wal().append_encoded(from, bytes).expect("append what was received");
+        self.index_from(from);
+    }
+
+    fn index_from(&mut self, from: Lsn) {
+        let records: Vec<_> = self.wal().records(from).collect();
+        for record in records {
+            self.note(&record.expect("a record that was just written"));
         }
+    }
+
+    pub fn flush(&mut self) -> Lsn {
+        self.wal().flush().expect("flush").end()
     }
 
     pub fn cut(&mut self, at: Lsn) {
-        assert!(at >= self.applied, "I4: cut at {at} although {} is applied", self.applied);
-        self.log.retain(|entry| entry.end <= at);
-        assert!(self.end() == at, "cut at {at} is not a record's border");
-        self.durable = at;
+        let applied = self.applied();
+        assert!(at >= applied, "I4: cut at {at} although {applied} is applied");
+        self.wal().cut(at, Path::new(LOST)).expect("cut");
+        self.index.split_off(&Lsn(at.0 + 1));
+        self.doubtful = false;
     }
 
-    pub fn content_at(&self, end: Lsn) -> Option<u64> {
-        let at = self.log.binary_search_by_key(&end, |entry| entry.end).ok()?;
-        Some(self.log[at].content())
+    pub fn entry_at(&self, end: Lsn) -> Option<Entry> {
+        self.index.get(&end).copied()
     }
 
-    pub fn history(&self) -> TimelineHistory {
-        let mut history = self.base_history.clone();
-        self.log.iter().for_each(|entry| history.note(entry.epoch, entry.lsn));
-        history
+    /// Applies what is committed up to `lsn`; returns what that was.
+    pub fn apply(&mut self, lsn: Lsn) -> Vec<(Lsn, u64)> {
+        let applied = self.applied();
+        let records: Vec<Record> = self
+            .wal()
+            .records(applied)
+            .map(|record| record.expect("a committed record is readable"))
+            .take_while(|record| record.end() <= lsn)
+            .collect();
+        let payloads: Vec<(Lsn, &[u8])> = records
+            .iter()
+            .map(|record| {
+                let (_, body) = decode_payload(&record.payload).expect("a record has a kind");
+                (record.end(), body)
+            })
+            .collect();
+        self.catalog.apply(&payloads).expect("apply in memory");
+        records.iter().map(|record| (record.end(), content(record))).collect()
     }
 
-    /// What is found after a crash. A process that dies leaves all it wrote with the kernel; a
-    /// machine that dies loses a random part of what was not flushed. RocksDB writes no log of its
-    /// own, so the catalog is back at its last flush in both cases.
-    pub fn crash(&mut self, power: bool, rng: &mut Rng) {
+    /// Makes the catalog durable and, sometimes, drops the log that it no longer needs.
+    pub fn checkpoint(&mut self, recycle: bool) -> Option<Lsn> {
+        let durable = self.catalog.flush().expect("flush in memory");
+        recycle.then(|| self.wal().recycle(durable).expect("recycle"))
+    }
+
+    /// A process that dies leaves all it wrote with the kernel; a machine that dies loses or keeps
+    /// what was not synced, sector by sector. RocksDB writes no log of its own, so the catalog is
+    /// back at its last flush in both cases.
+    pub fn crash(&mut self, power: bool) {
+        self.wal = None;
         if power {
-            let keep = rng.below(4);
-            let durable = self.durable;
-            let mut unsynced = 0;
-            self.log.retain(|entry| {
-                unsynced += u64::from(entry.end > durable);
-                entry.end <= durable || unsynced <= keep
-            });
+            self.disk.crash();
         }
-        self.applied = self.applied_durable;
+        self.store = self.store.crash();
     }
 
-    pub fn found(&self) -> LogState {
-        let commits = self.log.iter().map(|entry| entry.commit);
+    /// What a starting process finds.
+    pub fn open(&mut self, incarnation: Incarnation) -> LogState {
+        if self.wal.is_none() {
+            let directory = Path::new(LOG);
+            let opened =
+                Wal::open(self.disk.clone(), directory, identity(incarnation), OPTIONS);
+            let (wal, recovered) = opened.expect("a log that was cut off is readable");
+            self.doubtful = matches!(recovered.tail, Tail::Doubtful { .. });
+            self.commit_found = recovered.commit_lsn;
+            self.wal = Some(wal);
+            self.catalog = catalog_of(&self.store);
+            self.index.clear();
+            self.index_from(recovered.first);
+        }
+        self.found()
+    }
+
+    fn found(&mut self) -> LogState {
+        let (commit_lsn, apply_lsn) = (self.commit_found, self.applied());
+        let doubtful = self.doubtful;
+        let wal = self.wal();
         LogState {
-            end: self.end(),
-            first: self.first,
-            commit_lsn: commits.max().unwrap_or(self.applied).min(self.end()),
-            apply_lsn: self.applied,
-            history: self.history(),
-            doubtful: false,
+            end: wal.end(),
+            first: wal.first(),
+            commit_lsn,
+            apply_lsn,
+            history: wal.history().clone(),
+            doubtful,
         }
     }
 
-    /// What lies between the applied position and `upto`.
-    pub fn between(&self, upto: Lsn) -> BTreeMap<Lsn, u64> {
-        let fresh = self.log.iter().filter(|e| e.end > self.applied && e.end <= upto);
-        fresh.map(|entry| (entry.end, entry.content())).collect()
+    /// Takes over the checkpoint of `source`, as another life.
+    pub fn seed(&mut self, source: Seed, incarnation: Incarnation) -> LogState {
+        self.store = source.store;
+        self.catalog = catalog_of(&self.store);
+        let (at, history) = (source.at, source.history);
+        self.wal().reset(identity(incarnation), at, history).expect("reset");
+        self.index = source.index;
+        self.commit_found = at;
+        self.doubtful = false;
+        self.found()
+    }
+
+    pub fn checkpoint_for(&mut self) -> Seed {
+        let at = self.applied();
+        let mut history = self.wal().history().clone();
+        history.cut(at);
+        let index = self.index.range(..=at).map(|(end, entry)| (*end, *entry)).collect();
+        Seed { store: self.store.image(), at, history, index }
     }
 }
 
-/// The real layout's header fields, without a checksum: length, epoch, LSN, commit LSN, write.
-fn encode(entry: &Entry, out: &mut Vec<u8>) {
-    let start = out.len();
-    let payload: u32 = if entry.write == 0 { 1 } else { 9 };
-    out.extend(payload.to_le_bytes());
-    out.extend(0u32.to_le_bytes());
-    out.extend(entry.epoch.0.to_le_bytes());
-    out.extend(entry.lsn.0.to_le_bytes());
-    out.extend(entry.commit.0.to_le_bytes());
-    out.push(if entry.write == 0 { 1 } else { 2 });
-    if entry.write != 0 {
-        out.extend(entry.write.to_le_bytes());
-    }
-    out.resize(start + encoded_len(payload as usize) as usize, 0);
-}
-
-fn decode(bytes: &[u8], at: Lsn) -> (Entry, &[u8]) {
-    let word = |from: usize| u64::from_le_bytes(bytes[from..from + 8].try_into().unwrap());
-    let payload = u32::from_le_bytes(bytes[..4].try_into().unwrap());
-    let length = encoded_len(payload as usize);
-    let write = if payload == 1 { 0 } else { word(33) };
-    let (epoch, lsn, commit) = (Epoch(word(8)), Lsn(word(16)), Lsn(word(24)));
-    assert!(lsn == at, "a record of {lsn} was sent for {at}");
-    let entry = Entry { epoch, lsn, commit, end: lsn.advance(length), write };
-    (entry, &bytes[length as usize..])
+/// A checkpoint on its way.
+pub struct Seed {
+    store: MemoryStore,
+    at: Lsn,
+    history: TimelineHistory,
+    /// What its source had applied, which the catalog in it contains: for the checks.
+    index: BTreeMap<Lsn, Entry>,
 }

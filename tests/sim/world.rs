@@ -16,7 +16,11 @@ use crate::coordinator::Register;
 use crate::faults::{Fault, Links, draw};
 use crate::host::Host;
 use crate::rng::Rng;
-use crate::storage::Storage;
+use crate::storage::{Storage, transaction};
+
+fn control(record: Option<ClusterState>) -> Control {
+    Control { followed: Epoch::ZERO, promised: Epoch::ZERO, record }
+}
 
 pub const CLUSTER: ClusterId = ClusterId(0xAE21E);
 
@@ -49,7 +53,7 @@ pub enum Action {
     Deliver { to: NodeId, from: Member, message: Message },
     Local { host: NodeId, life: u64, event: Event },
     Wake { host: NodeId, life: u64 },
-    Flushed { host: NodeId, life: u64, epoch: Epoch, end: Lsn },
+    Flushed { host: NodeId, life: u64, epoch: Epoch },
     Applying { host: NodeId, life: u64, lsn: Lsn },
     Control { host: NodeId, life: u64, ticket: u64, control: Box<Control> },
     Read { host: NodeId, life: u64, attempt: u64 },
@@ -78,6 +82,10 @@ pub struct World {
     pub tickets: u64,
     pub calm: bool,
     pub lives: u64,
+    /// The next answers of the coordinator that get lost; what was asked takes effect.
+    pub lose_answers: u64,
+    /// Swaps take so long to get to the coordinator.
+    pub delay_swaps: Duration,
 }
 
 impl World {
@@ -113,19 +121,7 @@ impl World {
             let host = Host {
                 id: *id,
                 incarnation: incarnation(*id),
-                storage: Storage {
-                    control: Control {
-                        followed: Epoch::ZERO,
-                        promised: Epoch::ZERO,
-                        record: Some(record.clone()),
-                    },
-                    log: Vec::new(),
-                    first: Lsn::ZERO,
-                    base_history: TimelineHistory::default(),
-                    durable: Lsn::ZERO,
-                    applied: Lsn::ZERO,
-                    applied_durable: Lsn::ZERO,
-                },
+                storage: Storage::new(rng.next(), incarnation(*id), control(Some(record.clone()))),
                 node: None,
                 life: 0,
                 paused_until: Instant(0),
@@ -155,6 +151,8 @@ impl World {
             tickets: 0,
             calm: false,
             lives: 0,
+            lose_answers: 0,
+            delay_swaps: Duration::ZERO,
         };
         for id in ids {
             world.after(Duration::from_millis(1), Action::Restart { host: id });
@@ -203,7 +201,7 @@ impl World {
         assert!(goes_on, "I6: no write is acknowledged after the storm: {}", self.picture());
     }
 
-    fn run_until(&mut self, bound: Instant, done: impl Fn(&World) -> bool) -> bool {
+    pub fn run_until(&mut self, bound: Instant, done: impl Fn(&World) -> bool) -> bool {
         while let Some(((at, _), action)) = self.queue.pop_first() {
             if at > bound {
                 self.after(at.since(self.now), action);
@@ -224,8 +222,13 @@ impl World {
         let open = self.hosts.values().filter(|host| host.open).count();
         let all = self.register.record.in_sync.len() == self.hosts.len();
         let alive = self.hosts.values().all(|host| host.node.is_some());
-        let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied).collect();
-        open == 1 && all && alive && applied.len() == 1
+        let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied()).collect();
+        if open != 1 || !all || !alive || applied.len() != 1 {
+            return false;
+        }
+        let digests: BTreeSet<_> = self.hosts.values().map(|h| h.storage.digest()).collect();
+        assert!(digests.len() == 1, "I7: catalogs differ at {applied:?}");
+        true
     }
 
     fn picture(&self) -> String {
@@ -234,7 +237,7 @@ impl World {
             let view = host.node.as_ref().map(Node::view);
             let role = view.as_ref().map_or("dead", |view| view.role);
             let why = view.map_or(String::new(), |view| view.closed_reason);
-            let (end, applied) = (host.storage.end(), host.storage.applied);
+            let (end, applied) = (host.storage.end(), host.storage.applied());
             text += &format!("; node {} {role} end={end} applied={applied} {why}", host.id);
         }
         text
@@ -271,7 +274,7 @@ impl World {
             }
             Action::Local { host, life, event } => self.step(host, life, event),
             Action::Wake { host, life } => self.wake(host, life),
-            Action::Flushed { host, life, epoch, end } => self.flushed(host, life, epoch, end),
+            Action::Flushed { host, life, epoch } => self.flushed(host, life, epoch),
             Action::Applying { host, life, lsn } => self.apply(host, life, lsn),
             Action::Control { host, life, ticket, control } => {
                 if self.current(host, life) {
@@ -365,10 +368,9 @@ impl World {
                     self.hosts.get_mut(&id).unwrap().storage.append_encoded(from, &records);
                 }
                 Effect::Flush { epoch } => {
-                    let host = &self.hosts[&id];
-                    let (end, slow) = (host.storage.end(), host.flush_slow);
+                    let slow = self.hosts[&id].flush_slow;
                     let (low, high) = if slow { (100_000, 3_000_000) } else { (100, 3_000) };
-                    self.soon(low, high, Action::Flushed { host: id, life, epoch, end });
+                    self.soon(low, high, Action::Flushed { host: id, life, epoch });
                 }
                 Effect::Cut { at } => {
                     self.hosts.get_mut(&id).unwrap().storage.cut(at);
@@ -376,7 +378,8 @@ impl World {
                     self.soon(100, 3_000, Action::Local { host: id, life, event });
                 }
                 Effect::Ship { to, epoch, from, max_bytes, commit_lsn, sent_at } => {
-                    let records = self.hosts[&id].storage.read(from, max_bytes.min(400) as usize);
+                    let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
+                    let records = storage.read(from, max_bytes.min(400) as usize);
                     let end = from.advance(records.len() as u64);
                     if !records.is_empty() {
                         let message = Message::Append { epoch, from, records, commit_lsn, sent_at };
@@ -398,7 +401,8 @@ impl World {
                     self.soon(200, 5_000, Action::Read { host: id, life, attempt });
                 }
                 Effect::Swap { proposed, .. } => {
-                    self.soon(200, 5_000, Action::Swap { host: id, life, proposed });
+                    let late = self.delay_swaps.as_micros() as u64;
+                    self.soon(200 + late, 5_000 + late, Action::Swap { host: id, life, proposed });
                 }
                 Effect::Seed { from, .. } => {
                     self.soon(5_000, 400_000, Action::Seed { host: id, life, from });
@@ -434,36 +438,25 @@ impl World {
 
     fn opened(&mut self, id: NodeId) {
         let storage = &self.hosts[&id].storage;
-        let from = storage.first;
-        let applied = storage.applied;
-        let content = |end: Lsn| {
-            // What lies below a seed was applied there before the seed was taken.
-            if end <= from && from <= applied {
-                self.checker.acked.get(&end).copied()
-            } else {
-                storage.content_at(end)
-            }
-        };
-        let contents: BTreeMap<Lsn, Option<u64>> =
-            self.checker.acked.keys().map(|end| (*end, content(*end))).collect();
-        self.checker.opened(id, |end| contents.get(&end).copied().flatten());
+        let first = storage.first();
+        self.checker.opened(id, first, |end| storage.entry_at(end).map(|entry| entry.content));
         self.hosts.get_mut(&id).unwrap().open = true;
     }
 
     fn answer_clients(&mut self, id: NodeId) {
-        let host = self.hosts.get_mut(&id).unwrap();
-        if !host.open {
-            return;
-        }
-        let applied = host.storage.applied;
-        while let Some((end, write)) = host.waiting.first_key_value().map(|(e, w)| (*e, *w)) {
-            if end > applied {
-                break;
+        loop {
+            let host = self.hosts.get_mut(&id).unwrap();
+            let applied = host.storage.applied();
+            let due = host.waiting.first_key_value().filter(|(end, _)| **end <= applied);
+            let Some((end, write)) = due.map(|(end, write)| (*end, *write)) else { return };
+            if !host.open {
+                return;
             }
             host.waiting.pop_first();
-            let entry = host.storage.log.iter().find(|entry| entry.end == end);
-            let epoch = entry.map(|entry| entry.epoch).expect("an acked write is in the log");
+            let entry = host.storage.entry_at(end).expect("an acked write is in the log");
+            let epoch = entry.epoch;
             self.checker.acknowledged(id, epoch, end, write);
+            self.note(|_| format!("node {id} acked write {write} at {end}"));
         }
     }
 
@@ -480,18 +473,24 @@ impl World {
             let message = message.clone();
             self.soon(1_000, 400_000, Action::Deliver { to, from: member, message });
         }
-        let slow = lossy && self.rng.percent(1);
-        let high = if slow { 200_000 } else { 3_000 };
-        self.soon(100, high, Action::Deliver { to, from: member, message });
+        let late = lossy && self.rng.percent(1);
+        if late {
+            self.soon(100, 200_000, Action::Deliver { to, from: member, message });
+            return;
+        }
+        // A connection keeps its order; what is late or repeated came by another one.
+        let wait = self.rng.between(Duration::from_micros(100), Duration::from_micros(3_000));
+        let before = self.links.delivered.get(&(from, to)).copied().unwrap_or(Instant(0));
+        let at = self.now.after(wait).max(Instant(before.0 + 1));
+        self.links.delivered.insert((from, to), at);
+        self.after(at.since(self.now), Action::Deliver { to, from: member, message });
     }
 
-    fn flushed(&mut self, id: NodeId, life: u64, epoch: Epoch, end: Lsn) {
+    fn flushed(&mut self, id: NodeId, life: u64, epoch: Epoch) {
         if !self.current(id, life) {
             return;
         }
-        let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
-        let end = end.min(storage.end());
-        storage.durable = storage.durable.max(end);
+        let end = self.hosts.get_mut(&id).unwrap().storage.flush();
         self.step(id, life, Event::Flushed { epoch, end });
     }
 
@@ -499,17 +498,18 @@ impl World {
         if !self.current(id, life) {
             return;
         }
-        let flush = self.rng.percent(10);
+        let (checkpoint, recycle) = (self.rng.percent(10), self.rng.percent(5));
         let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
-        assert!(lsn <= storage.durable, "node {id} applies {lsn} before it is flushed here");
-        for (end, content) in storage.between(lsn) {
+        let durable = storage.durable();
+        assert!(lsn <= durable, "node {id} applies {lsn}, flushed here is {durable}");
+        for (end, content) in storage.apply(lsn) {
             self.checker.applied(id, end, content);
         }
-        storage.applied = storage.applied.max(lsn);
-        if flush {
-            storage.applied_durable = storage.applied;
+        let first = if checkpoint { storage.checkpoint(recycle) } else { None };
+        let lsn = storage.applied();
+        if let Some(first) = first {
+            self.step(id, life, Event::Recycled { first });
         }
-        let lsn = storage.applied;
         self.step(id, life, Event::Applied { lsn });
     }
 
@@ -544,8 +544,15 @@ impl World {
             return;
         }
         let outcome = self.register.swap(proposed, by);
-        self.note(|world| format!("swap by {id}: {outcome:?}; {}", world.register.record));
-        let answered = self.reaches_coordinator(id);
+        let verdict = match &outcome {
+            SwapOutcome::Done => "done",
+            SwapOutcome::Failed { reason, .. } | SwapOutcome::Unknown { reason } => reason,
+        };
+        let verdict = verdict.to_owned();
+        self.note(|world| format!("swap by {id}: {verdict}; {}", world.register.record));
+        let lost_one = self.lose_answers > 0;
+        self.lose_answers = self.lose_answers.saturating_sub(1);
+        let answered = self.reaches_coordinator(id) && !lost_one;
         let outcome = if answered { outcome } else { lost };
         let event = Event::Swapped { nonce, outcome };
         let wait = if answered { 2_000 } else { 150_000 };
@@ -558,26 +565,18 @@ impl World {
         }
         let source = &self.hosts[&from];
         let cut = self.links.cut.contains(&(from, id)) || self.links.cut.contains(&(id, from));
-        if cut || !source.open {
+        let reigns = source.node.as_ref().is_some_and(|node| node.view().role == "primary");
+        if cut || !reigns {
             let event = Event::SeedFailed { reason: "no primary there".to_owned() };
             self.step(id, life, event);
             return;
         }
-        let at = source.storage.applied;
-        let mut history = source.storage.history();
-        history.cut(at);
+        let checkpoint = self.hosts.get_mut(&from).unwrap().storage.checkpoint_for();
         self.lives += 1;
         let incarnation = Incarnation(u64::from(id.get()) << 32 | self.lives);
         let host = self.hosts.get_mut(&id).unwrap();
         host.incarnation = incarnation;
-        let storage = &mut host.storage;
-        storage.log.clear();
-        storage.first = at;
-        storage.base_history = history;
-        storage.durable = at;
-        storage.applied = at;
-        storage.applied_durable = at;
-        let log = storage.found();
+        let log = host.storage.seed(checkpoint, incarnation);
         self.step(id, life, Event::Seeded { incarnation, log });
     }
 
@@ -594,7 +593,7 @@ impl World {
         let host = self.hosts.get_mut(&id).unwrap();
         host.tickets.insert(ticket, write);
         let life = host.life;
-        let event = Event::Propose { ticket, payload: write.to_le_bytes().to_vec() };
+        let event = Event::Propose { ticket, payload: transaction(write) };
         self.after(Duration::ZERO, Action::Local { host: id, life, event });
     }
 
@@ -608,7 +607,7 @@ impl World {
             let until = host.node.as_ref().and_then(Node::readable_until);
             host.paused_until <= now && until.is_some_and(|until| host.clock(now) < until)
         });
-        let reads: Vec<(NodeId, Lsn)> = readable.map(|h| (h.id, h.storage.applied)).collect();
+        let reads: Vec<(NodeId, Lsn)> = readable.map(|h| (h.id, h.storage.applied())).collect();
         for (id, applied) in reads {
             self.checker.read(id, applied);
         }
@@ -617,6 +616,7 @@ impl World {
     /// Manual mode: somebody looks from time to time and activates a standby.
     fn person(&mut self) {
         self.soon(500_000, 2_000_000, Action::Person);
+        self.force_the_doubtful();
         let open = self.hosts.values().any(|host| host.open && host.paused_until <= self.now);
         if !self.options.manual || open {
             return;
@@ -626,6 +626,21 @@ impl World {
         let life = self.hosts[&id].life;
         let request = Request::Activate { force: false, switchover: self.rng.percent(30) };
         self.step(id, life, Event::Request { ticket: 0, request });
+    }
+
+    /// A lone primary whose log has a damaged tail waits for a person; this one knows that a disk
+    /// here never loses what it has flushed.
+    fn force_the_doubtful(&mut self) {
+        let record = &self.register.record;
+        let host = &self.hosts[&record.primary];
+        let alone = record.in_sync.len() == 1 && record.is_in_sync(host.member());
+        let waits = host.node.as_ref().map(Node::view);
+        let doubtful = waits.is_some_and(|view| view.closed_reason.contains("damaged"));
+        if alone && doubtful {
+            let (id, life) = (host.id, host.life);
+            self.note(|_| format!("a person forces node {id}"));
+            self.step(id, life, Event::Request { ticket: 0, request: Request::ForceOpen });
+        }
     }
 
     fn fault(&mut self) {
@@ -695,7 +710,7 @@ impl World {
         }
     }
 
-    fn crash(&mut self, id: NodeId, power: bool) {
+    pub fn crash(&mut self, id: NodeId, power: bool) {
         let host = self.hosts.get_mut(&id).unwrap();
         if host.node.take().is_none() {
             return;
@@ -706,11 +721,11 @@ impl World {
         host.tickets.clear();
         host.wake = None;
         host.paused_until = Instant(0);
-        host.storage.crash(power, &mut self.rng);
+        host.storage.crash(power);
     }
 
     /// Only where another member of the recorded set still has its data: no rule helps otherwise.
-    fn wipe(&mut self, id: NodeId) {
+    pub fn wipe(&mut self, id: NodeId) {
         let record = &self.register.record;
         let safe = self.hosts.values().any(|host| {
             host.id != id && record.is_in_sync(host.member())
@@ -723,15 +738,7 @@ impl World {
         let lives = self.lives;
         let host = self.hosts.get_mut(&id).unwrap();
         host.incarnation = Incarnation(u64::from(id.get()) << 32 | lives);
-        host.storage = Storage {
-            control: Control { followed: Epoch::ZERO, promised: Epoch::ZERO, record: None },
-            log: Vec::new(),
-            first: Lsn::ZERO,
-            base_history: TimelineHistory::default(),
-            durable: Lsn::ZERO,
-            applied: Lsn::ZERO,
-            applied_durable: Lsn::ZERO,
-        };
+        host.storage = Storage::new(self.rng.next(), host.incarnation, control(None));
         self.soon(10_000, 1_000_000, Action::Restart { host: id });
     }
 
@@ -750,7 +757,8 @@ impl World {
         }
         host.life += 1;
         let mut effects = Vec::new();
-        let (control, found) = (host.storage.control.clone(), host.storage.found());
+        let found = host.storage.open(host.incarnation);
+        let control = host.storage.control.clone();
         let identity = (CLUSTER, host.member());
         let local = host.clock(now);
         let node = Node::new(settings, identity, control, found, (local, &mut effects));

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use aerie::proto::v1::control_server::{Control, ControlServer};
 use aerie::proto::v1::{
-    ActivateRequest, AdmitRequest, ForceOpenRequest, Outcome, Progress, RemoveRequest, StatusReply,
-    StatusRequest, StopRequest,
+    ActivateRequest, AdmitRequest, DigestReply, DigestRequest, ForceOpenRequest, Outcome, Progress,
+    ReleaseRequest, RemoveRequest, ReseedRequest, StatusReply, StatusRequest, StopRequest,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -85,6 +85,18 @@ impl Control for FakeNode {
     }
 
     async fn force_open(&self, _: Request<ForceOpenRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn release(&self, _: Request<ReleaseRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn digest(&self, _: Request<DigestRequest>) -> Result<Response<DigestReply>, Status> {
+        Ok(Response::new(DigestReply::default()))
+    }
+
+    async fn reseed(&self, _: Request<ReseedRequest>) -> Result<Response<Outcome>, Status> {
         done()
     }
 }

@@ -251,8 +251,8 @@ async fn activation_shows_progress_and_rewrites_the_site_file() {
         "    <property>\n        <name>hawq_rm_master_port</name>\n        \
          <value>{port}</value>\n    </property>\n</configuration>"
     );
-    let standby_property = "    <property>\n        \
-                            <name>hawq_standby_address_host</name>\n        <value>smdw</value>\n    </property>\n";
+    let standby_property = "    <property>\n        <name>hawq_standby_address_host</name>\n\
+                            \x20       <value>smdw</value>\n    </property>\n";
     let expected = before
         .replace("<value>mdw</value>", "<value>127.0.0.1</value>")
         .replace("<value>1001</value>", "<value>1002</value>")

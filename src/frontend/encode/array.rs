@@ -48,8 +48,9 @@ pub fn write_text(
 }
 
 fn push_element(element: &str, out: &mut String) {
-    let special =
-        |c: char| matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_ascii_whitespace() || c == '\x0b';
+    let special = |c: char| {
+        matches!(c, '{' | '}' | ',' | '"' | '\\') || c.is_ascii_whitespace() || c == '\x0b'
+    };
     let quoted =
         element.is_empty() || element.eq_ignore_ascii_case("null") || element.contains(special);
     if !quoted {
@@ -121,7 +122,8 @@ pub fn parse_text(literal: &str) -> Option<Vec<Option<String>>> {
     loop {
         while characters.next_if(char::is_ascii_whitespace).is_some() {}
         let quoted = characters.next_if_eq(&'"').is_some();
-        let element = if quoted { quoted_element(&mut characters)? } else { bare(&mut characters)? };
+        let element =
+            if quoted { quoted_element(&mut characters)? } else { bare(&mut characters)? };
         elements.push(match element {
             bare if !quoted && bare.eq_ignore_ascii_case("null") => None,
             element => Some(element),

@@ -186,8 +186,11 @@ fn numeric(text: &str) -> Option<ScalarValue> {
     let places = i8::try_from(scale.max(i32::from(NUMERIC_SCALE))).ok().filter(|s| *s <= 38)?;
     let factor = 10i128.checked_pow(u32::try_from(i32::from(places) - scale).ok()?)?;
     let unscaled = unscaled.checked_mul(factor)?;
-    (unscaled.unsigned_abs() < 10u128.pow(38))
-        .then_some(ScalarValue::Decimal128(Some(unscaled), NUMERIC_PRECISION, places))
+    (unscaled.unsigned_abs() < 10u128.pow(38)).then_some(ScalarValue::Decimal128(
+        Some(unscaled),
+        NUMERIC_PRECISION,
+        places,
+    ))
 }
 
 /// `None` when the length does not fit the type.

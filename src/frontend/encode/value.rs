@@ -31,8 +31,15 @@ pub enum Value<'a> {
     Date(i32),
     /// Microseconds since midnight.
     Time(i64),
-    Decimal { unscaled: i128, scale: i8 },
-    Interval { months: i32, days: i32, micros: i64 },
+    Decimal {
+        unscaled: i128,
+        scale: i8,
+    },
+    Interval {
+        months: i32,
+        days: i32,
+        micros: i64,
+    },
     List(ArrayRef),
 }
 
@@ -90,9 +97,7 @@ impl Column {
             }
             DataType::Date32 => Column::Date(array.as_primitive().clone()),
             DataType::Time64(TimeUnit::Microsecond) => Column::Time(array.as_primitive().clone()),
-            DataType::Decimal128(_, scale) => {
-                Column::Decimal(array.as_primitive().clone(), *scale)
-            }
+            DataType::Decimal128(_, scale) => Column::Decimal(array.as_primitive().clone(), *scale),
             DataType::Interval(IntervalUnit::MonthDayNano) => {
                 Column::Interval(array.as_primitive().clone())
             }

@@ -41,7 +41,10 @@ pub enum Address {
     SameHost,
     /// An address in a network that this host is on.
     SameNet,
-    Network { address: IpAddr, mask: IpAddr },
+    Network {
+        address: IpAddr,
+        mask: IpAddr,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,11 +100,7 @@ pub struct Asking<'a> {
 
 impl Hba {
     /// Reads the text of the file; `file` is its name in messages.
-    pub fn parse(
-        text: &str,
-        file: &str,
-        interfaces: Vec<Interface>,
-    ) -> Result<Hba, HbaError> {
+    pub fn parse(text: &str, file: &str, interfaces: Vec<Interface>) -> Result<Hba, HbaError> {
         let (rules, warnings) = parse::rules(text, file)?;
         Ok(Hba { rules, interfaces, warnings })
     }

@@ -16,8 +16,8 @@ pub struct HbaError {
 /// The rules of the text, and what to warn of.
 pub fn rules(text: &str, file: &str) -> Result<(Vec<Rule>, Vec<String>), HbaError> {
     let refuse = |line: usize, reason: String| HbaError { file: file.to_owned(), line, reason };
-    let lines = lexer::lines(text)
-        .map_err(|line| refuse(line, "unterminated quoted string".to_owned()))?;
+    let lines =
+        lexer::lines(text).map_err(|line| refuse(line, "unterminated quoted string".to_owned()))?;
     let mut rules = Vec::new();
     let mut warnings = Vec::new();
     for line in lines {

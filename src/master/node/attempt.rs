@@ -256,6 +256,11 @@ impl Node {
             return;
         }
         let proposed = attempt.proposal(&candidate, record);
+        if self.log.doubtful {
+            // Confirmed, or forced by a person: what follows the end goes before anything is added.
+            self.log.cutting = Some(self.log.end);
+            effects.push(Effect::Cut { at: self.log.end });
+        }
         self.control.promised = proposed.epoch;
         let ticket = self.persist(effects);
         if let Role::TakingOver(attempt) = &mut self.role {
@@ -266,6 +271,9 @@ impl Node {
     pub(crate) fn promise_persisted(&mut self, effects: &mut Vec<Effect>) {
         let done = self.persist_done;
         let end = self.log.end;
+        if self.log.cutting.is_some() {
+            return;
+        }
         let Role::TakingOver(attempt) = &mut self.role else { return };
         let Phase::Promising { ticket, proposed } = &attempt.phase else { return };
         if done >= *ticket {
@@ -282,6 +290,23 @@ impl Node {
                 *again_at = at;
             }
         }
+    }
+
+    /// An operator asked this node to stand, and the primary of the recorded epoch speaks.
+    pub(crate) fn asked_while_it_lives(
+        &mut self,
+        now: Instant,
+        primary: Member,
+        epoch: Epoch,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let asked = matches!(self.attempt_cause(), Some(Cause::Person { .. }));
+        let alive = asked && epoch == self.control.followed;
+        if alive {
+            let refusal = Refusal::PrimaryAnswers { node: primary.node, epoch };
+            self.attempt_refused(now, &refusal, effects);
+        }
+        alive
     }
 
     fn attempt_refused(&mut self, now: Instant, refusal: &Refusal, effects: &mut Vec<Effect>) {

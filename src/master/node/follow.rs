@@ -58,6 +58,9 @@ impl Node {
             self.refuse(from.node, epoch, effects);
             return;
         }
+        if self.asked_while_it_lives(now, from, epoch, effects) {
+            return;
+        }
         if !self.follows(from, epoch) {
             self.follow(now, from, epoch, effects);
         }
@@ -212,7 +215,7 @@ impl Node {
             self.seeding = Some(Seeding { reason, fetching: false });
             return;
         }
-        if cut < self.log.end {
+        if cut < self.log.end || self.log.doubtful {
             self.log.cutting = Some(cut);
             follow.stage = FollowStage::Cutting { at: cut, history };
             effects.push(Effect::Cut { at: cut });
@@ -223,7 +226,11 @@ impl Node {
 
     pub(crate) fn cut_done(&mut self, now: Instant, end: Lsn, effects: &mut Vec<Effect>) {
         assert!(Some(end) == self.log.cutting, "the log was cut at {end}, which nobody asked for");
-        let text = format!("log cut from {} to {end}; the tail is kept in pg_lost_wal", self.log.end);
+        let text = if self.log.doubtful {
+            format!("what follows {end} in the log is damaged; it is kept in pg_lost_wal")
+        } else {
+            format!("log cut from {} to {end}; the tail is kept in pg_lost_wal", self.log.end)
+        };
         Self::report(Level::Warn, text, effects);
         self.log.cutting = None;
         self.log.end = end;
@@ -237,6 +244,7 @@ impl Node {
             }
         }
         self.acknowledge(now, effects);
+        self.promise_persisted(effects);
     }
 
     fn append_received(

@@ -2,6 +2,7 @@
 //! wish, somebody comes in. And the other things that operators ask of a node.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::ha::{Cause, nonce};
 use crate::replication::Stage;
@@ -199,7 +200,7 @@ impl Node {
             return;
         }
         let shrunk = reign.shrink(now, me, (timeout, strict));
-        let next = shrunk.or_else(|| reign.wish()).or_else(|| reign.grow(commit));
+        let next = shrunk.or_else(|| reign.wish()).or_else(|| reign.grow(now, commit, timeout));
         let Some((mut proposed, why, ticket)) = next else { return };
         reign.nonces += 1;
         proposed.version = reign.record.version + 1;
@@ -288,7 +289,7 @@ impl Reign {
         &self,
         now: Instant,
         me: Member,
-        (timeout, strict): (std::time::Duration, bool),
+        (timeout, strict): (Duration, bool),
     ) -> Option<NextChange> {
         let mut proposed = self.record.clone();
         let mut reasons = Vec::new();
@@ -338,14 +339,14 @@ impl Reign {
     }
 
     /// A standby that has flushed everything up to the commit point, in this epoch (rule 4).
-    fn grow(&self, commit: Lsn) -> Option<NextChange> {
-        if !self.opened {
-            return None;
-        }
+    fn grow(&self, now: Instant, commit: Lsn, timeout: Duration) -> Option<NextChange> {
+        // Also before the reign opens, but never without the epoch-start record: what lies before
+        // it may have been committed by an earlier reign.
+        let needed = commit.max(self.opens_at);
         let ready = self.standbys.values().find(|progress| {
             progress.stage == Stage::Streaming
-                && progress.acked >= commit
-                && progress.echo.is_some()
+                && progress.acked >= needed
+                && now < progress.too_slow_at(timeout)
                 && !self.record.is_in_sync(progress.member)
                 && self.record.member(progress.member.node) == Some(progress.member)
                 && !self.leaving.contains_key(&progress.member.node)

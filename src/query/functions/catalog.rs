@@ -10,8 +10,7 @@ use crate::catalog::{Datum, Relation, RelationKind};
 use crate::query::context::StatementContext;
 use crate::query::error::Error;
 use crate::query::types::{
-    self, BOOL, CHAR, INT4, INT8, NAME, OID, REGCLASS, REGNAMESPACE, REGPROC, REGROLE, REGTYPE,
-    TEXT,
+    self, BOOL, CHAR, INT4, INT8, NAME, OID, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT,
 };
 
 use super::{Call, Function, Kind, bool_value, function, lax, optional_text, text_value};
@@ -28,11 +27,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("aerie_regrole", (1, 1), REGROLE, Kind::Bound, |call| {
         named(call, ("pg_authid", "rolname"), |name| Error::UndefinedObject { kind: "role", name })
     }),
-    function("aerie_regproc", (1, 1), REGPROC, Kind::Bound, |call| {
-        if call.is_text(0) && call.required(0)?.parse::<u32>().is_err() {
-            return Err(Error::UndefinedFunction { name: format!("{}()", call.required(0)?) });
-        }
-        Ok(ScalarValue::UInt32(Some(call.oid(0)?)))
+    // Columns of type regproc are stored as names, so that is what one compares them with.
+    function("aerie_regproc", (1, 1), NAME, Kind::Pure, |call| {
+        let text = call.required(0)?;
+        let name = text.parse().ok().and_then(crate::query::procedures::find);
+        let plain = text.trim_start_matches("pg_catalog.").to_owned();
+        text_value(name.map_or(plain, |known| known.name.to_owned()))
     }),
     function("aerie_regout", (1, 1), TEXT, Kind::Bound, |call| {
         let kind = call.fields.first().map_or(OID, |field| types::oid_of(field));
@@ -47,8 +47,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         other => other,
     }),
     function("to_regnamespace", (1, 1), REGNAMESPACE, Kind::Bound, |call| {
-        let found =
-            call.context()?.oid_named("pg_namespace", "nspname", &call.required(0)?)?;
+        let found = call.context()?.oid_named("pg_namespace", "nspname", &call.required(0)?)?;
         Ok(ScalarValue::UInt32(found))
     }),
     lax(function("format_type", (2, 2), TEXT, Kind::Pure, |call| {
@@ -311,9 +310,11 @@ fn view_definition(call: &Call<'_>) -> Result<ScalarValue, Error> {
 
 fn proc_text(call: &Call<'_>, column: &str) -> Result<ScalarValue, Error> {
     let rows = crate::query::procedures::find(call.oid(0)?);
-    optional_text(rows.filter(|_| column == "prorettype").map(|known| {
-        types::format_type(if known.returns == 0 { 2283 } else { known.returns }, -1)
-    }))
+    optional_text(
+        rows.filter(|_| column == "prorettype").map(|known| {
+            types::format_type(if known.returns == 0 { 2283 } else { known.returns }, -1)
+        }),
+    )
 }
 
 /// A reg* column of a result as the text that clients see.

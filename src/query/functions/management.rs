@@ -89,8 +89,8 @@ fn remove_segment(call: &Call<'_>) -> Result<ScalarValue, Error> {
         let message = "Cannot remove master or standby".to_owned();
         return Err(Error::Management { message });
     }
-    let order = i32::try_from(order)
-        .map_err(|_| Error::OutOfRange { type_name: "smallint".to_owned() })?;
+    let order =
+        i32::try_from(order).map_err(|_| Error::OutOfRange { type_name: "smallint".to_owned() })?;
     call.context()?.leave(Effect::RemoveSegment { order });
     bool_value(true)
 }

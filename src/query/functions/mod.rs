@@ -14,7 +14,7 @@ mod text;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -29,6 +29,9 @@ use super::types;
 
 pub(crate) use catalog::reg_column;
 pub(crate) use single_value::{SINGLE_VALUE, single_value};
+
+/// Stands for "an array of the first argument's type".
+pub(crate) const NO_ELEMENTS: u32 = u32::MAX;
 
 /// One call with the values of one row.
 pub(crate) struct Call<'a> {
@@ -56,7 +59,7 @@ pub(crate) struct Function {
     pub name: &'static str,
     /// Fewest and most arguments.
     pub arity: (usize, usize),
-    /// Oid of the result's type; 0 is the type of the first argument.
+    /// Oid of the result's type; 0 is the type of the first argument, `NO_ELEMENTS` its array.
     pub returns: u32,
     pub kind: Kind,
     /// Whether any null argument makes the result null.
@@ -145,6 +148,10 @@ impl ScalarUDFImpl for Udf {
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType, DataFusionError> {
         Ok(match self.function.returns {
             0 => arguments.first().cloned().unwrap_or(DataType::Utf8),
+            NO_ELEMENTS => {
+                let element = arguments.first().cloned().unwrap_or(DataType::Utf8);
+                DataType::List(Arc::new(Field::new_list_field(element, true)))
+            }
             oid => types::arrow_type(oid),
         })
     }
@@ -155,6 +162,10 @@ impl ScalarUDFImpl for Udf {
     ) -> Result<FieldRef, DataFusionError> {
         let field = match (self.function.returns, arguments.arg_fields.first()) {
             (0, Some(first)) => first.as_ref().clone().with_name(self.name()).with_nullable(true),
+            (NO_ELEMENTS, Some(first)) => {
+                let item = Field::new_list_field(first.data_type().clone(), true);
+                Field::new(self.name(), DataType::List(Arc::new(item)), true)
+            }
             (0, None) => types::field(self.name(), types::TEXT, true),
             (oid, _) => types::field(self.name(), oid, true),
         };

@@ -86,10 +86,10 @@ fn lsn_value(lsn: Option<Lsn>) -> Result<ScalarValue, Error> {
 fn lsn(call: &Call<'_>, at: usize) -> Result<u64, Error> {
     if call.is_text(at) {
         let text = call.required(at)?;
-        return text.parse::<Lsn>().map(|lsn| lsn.0).map_err(|_| Error::InvalidText {
-            type_name: "pg_lsn".to_owned(),
-            value: text,
-        });
+        return text
+            .parse::<Lsn>()
+            .map(|lsn| lsn.0)
+            .map_err(|_| Error::InvalidText { type_name: "pg_lsn".to_owned(), value: text });
     }
     let value = call.args.get(at).ok_or_else(|| Error::internal("missing argument"))?;
     match value.cast_to(&DataType::UInt64).map_err(internal)? {

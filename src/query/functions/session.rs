@@ -5,10 +5,8 @@ use datafusion::common::ScalarValue;
 
 use crate::query::context::Effect;
 use crate::query::error::Error;
+use crate::query::types::{BOOL, INET, INT4, NAME, NAME_ARRAY, TEXT, TIMESTAMP, TIMESTAMPTZ, VOID};
 use crate::runtime::{BootClock, Clock};
-use crate::query::types::{
-    BOOL, INET, INT4, NAME, NAME_ARRAY, TEXT, TIMESTAMPTZ, VOID,
-};
 
 use super::{
     Call, Function, Kind, bool_value, function, lax, optional_text, text_value, time_value,
@@ -32,6 +30,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function("now", NONE, TIMESTAMPTZ, Kind::Bound, transaction_time),
     function("current_timestamp", (0, 1), TIMESTAMPTZ, Kind::Bound, transaction_time),
+    function("current_date", NONE, 1082, Kind::Bound, |call| {
+        let days = call.context()?.transaction_time.div_euclid(86_400_000_000);
+        Ok(ScalarValue::Date32(i32::try_from(days).ok()))
+    }),
+    function("localtimestamp", (0, 1), TIMESTAMP, Kind::Bound, |call| {
+        Ok(ScalarValue::TimestampMicrosecond(Some(call.context()?.transaction_time), None))
+    }),
     function("transaction_timestamp", NONE, TIMESTAMPTZ, Kind::Bound, transaction_time),
     function("statement_timestamp", NONE, TIMESTAMPTZ, Kind::Bound, |call| {
         time_value(call.context()?.statement_time)

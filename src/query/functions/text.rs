@@ -10,13 +10,17 @@ use crate::query::error::Error;
 use crate::query::rows::internal;
 use crate::query::types::{INT4, TEXT, TEXT_ARRAY};
 
-use super::{Call, Function, Kind, function, lax, optional_text, text_value};
+use super::{Call, Function, Kind, NO_ELEMENTS, function, lax, optional_text, text_value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     lax(function("array_to_string", (2, 3), TEXT, Kind::Pure, array_to_string)),
     function("array_upper", (2, 2), INT4, Kind::Pure, |call| bound(call, true)),
     function("array_lower", (2, 2), INT4, Kind::Pure, |call| bound(call, false)),
     lax(function("aerie_array_or_empty", (1, 1), 0, Kind::Pure, array_or_empty)),
+    lax(function("aerie_no_elements", (1, 1), NO_ELEMENTS, Kind::Pure, |call| {
+        let element = call.args.first().map_or(DataType::Utf8, ScalarValue::data_type);
+        Ok(ScalarValue::List(ScalarValue::new_list(&[], &element, true)))
+    })),
     lax(function("aerie_prefix_each", (2, 2), TEXT_ARRAY, Kind::Pure, prefix_each)),
     function("quote_ident", (1, 1), TEXT, Kind::Pure, |call| {
         text_value(quote_if_needed(&call.required(0)?))
@@ -95,7 +99,8 @@ fn prefix_each(call: &Call<'_>) -> Result<ScalarValue, Error> {
 fn time_out(call: &Call<'_>) -> Result<ScalarValue, Error> {
     let value = call.args.first().ok_or_else(|| Error::internal("no argument"))?;
     let zoned = matches!(value.data_type(), DataType::Timestamp(_, Some(_)));
-    let zone = if zoned { Some(call.context()?.setting("TimeZone").unwrap_or_default()) } else { None };
+    let zone =
+        if zoned { Some(call.context()?.setting("TimeZone").unwrap_or_default()) } else { None };
     let zone = zone.map(|name| match name.to_ascii_uppercase().as_str() {
         "UTC" | "GMT" | "Z" | "ETC/UTC" | "" => "+00:00".to_owned(),
         _ => name,
@@ -133,7 +138,8 @@ mod tests {
 
     #[test]
     fn sizes_read_as_in_postgresql() {
-        let rows = [(0, "0 bytes"), (10_239, "10239 bytes"), (10_240, "10 kB"), (1 << 30, "1024 MB")];
+        let rows =
+            [(0, "0 bytes"), (10_239, "10239 bytes"), (10_240, "10 kB"), (1 << 30, "1024 MB")];
         for (size, text) in rows {
             assert_eq!(size_pretty(size), text);
         }

@@ -1,0 +1,202 @@
+//! Named scenarios: the counterexamples of the protocol's section 9 and the lives of a cluster,
+//! as scripts. Commands above `---`, what an operator would see below.
+//! `UPDATE_GOLDENFILES=1 cargo test --test sim scenario` rewrites them; review reads the diff.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aerie::master::node::Node;
+use aerie::master::{Event, Request};
+use aerie::types::NodeId;
+use goldenscript::{Command, Context, Runner};
+
+use crate::world::{Action, Options, World};
+
+type Args<'a> = goldenscript::ArgumentConsumer<'a>;
+
+fn parsed<T>(args: &mut Args<'_>, key: &str) -> Result<Option<T>, Box<dyn Error>>
+where
+    T: std::str::FromStr,
+    T::Err: Error + 'static,
+{
+    Ok(args.take_key(key).map(str::parse).transpose()?)
+}
+
+struct Stage {
+    world: Option<World>,
+    shown: usize,
+}
+
+impl Stage {
+    fn world(&mut self) -> &mut World {
+        self.world.as_mut().expect("a script begins with `cluster`")
+    }
+
+    /// What happened since the last command, as the log of the nodes would tell it.
+    fn news(&mut self) -> String {
+        let shown = self.shown;
+        let world = self.world();
+        let lines = world.trace[shown..].iter().filter(|line| {
+            [" -> report ", " -> open ", " -> close ", "swap by", "acked", "answer ticket"]
+                .iter()
+                .any(|mark| line.contains(mark))
+        });
+        // The time is left out: what counts is the order.
+        let lines = lines.map(|line| line.split_once("ms ").map_or(line.as_str(), |(_, l)| l));
+        let text = lines.map(|line| format!("{line}\n")).collect::<String>();
+        self.shown = self.world().trace.len();
+        text
+    }
+
+    fn status(&mut self) -> String {
+        let world = self.world();
+        let mut text = format!("record {}\n", world.register.record);
+        for host in world.hosts.values() {
+            let line = host.node.as_ref().map(Node::view).map_or("dead".to_owned(), |view| {
+                let open = if view.open { "open" } else { "closed" };
+                let (epoch, end, applied) = (view.epoch, view.write_lsn, view.apply_lsn);
+                format!("{} {open} epoch={epoch} end={end} applied={applied}", view.role)
+            });
+            text += &format!("node {} {line}\n", host.id);
+        }
+        text
+    }
+
+    fn command(&mut self, command: &Command) -> Result<String, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        let node = |args: &mut Args<'_>, key: &str| {
+            let number: Option<u8> = parsed(args, key).ok().flatten();
+            number.and_then(NodeId::new).ok_or(format!("{key}=N is missing"))
+        };
+        match command.name.as_str() {
+            "cluster" => {
+                let options = Options {
+                    nodes: parsed(&mut args, "nodes")?.unwrap_or(3),
+                    manual: parsed(&mut args, "manual")?.unwrap_or(false),
+                    strict: parsed(&mut args, "strict")?.unwrap_or(false),
+                    trace: true,
+                    ..Options::default()
+                };
+                self.world = Some(World::quiet(options));
+                self.shown = 0;
+            }
+            "run" => {
+                let span = Duration::from_millis(parsed(&mut args, "ms")?.unwrap_or(1000));
+                self.world().run_for(span);
+            }
+            "propose" => {
+                let (id, write) = (node(&mut args, "node")?, parsed(&mut args, "write")?);
+                self.world().propose(id, write.unwrap_or(0));
+                self.world().run_for(Duration::ZERO);
+            }
+            "crash" => {
+                let id = node(&mut args, "node")?;
+                self.world().crash(id, parsed(&mut args, "power")?.unwrap_or(false));
+            }
+            "start" => {
+                let id = node(&mut args, "node")?;
+                self.world().after(Duration::ZERO, Action::Restart { host: id });
+            }
+            "wipe" => {
+                let id = node(&mut args, "node")?;
+                self.world().wipe(id);
+            }
+            "stop" => {
+                let id = node(&mut args, "node")?;
+                let span = Duration::from_millis(parsed(&mut args, "ms")?.unwrap_or(1000));
+                let world = self.world();
+                world.hosts.get_mut(&id).unwrap().paused_until = world.now.after(span);
+            }
+            "cut" => {
+                let (from, to) = (node(&mut args, "from")?, node(&mut args, "to")?);
+                self.world().links.cut.insert((from, to));
+            }
+            "heal" => self.world().links.cut.clear(),
+            "slow-disk" => {
+                let id = node(&mut args, "node")?;
+                let on = parsed(&mut args, "on")?.unwrap_or(true);
+                self.world().hosts.get_mut(&id).unwrap().flush_slow = on;
+            }
+            "coordinator" => {
+                let world = self.world();
+                world.register.up = parsed(&mut args, "up")?.unwrap_or(world.register.up);
+                world.lose_answers = parsed(&mut args, "lose-answers")?.unwrap_or(0);
+                world.delay_swaps = parsed(&mut args, "delay-swaps-ms")?
+                    .map_or(Duration::ZERO, Duration::from_millis);
+            }
+            "activate" => {
+                let id = node(&mut args, "node")?;
+                let force = parsed(&mut args, "force")?.unwrap_or(false);
+                let switchover = parsed(&mut args, "switchover")?.unwrap_or(false);
+                let request = Request::Activate { force, switchover };
+                self.world().request(id, request);
+            }
+            "release" => {
+                let id = node(&mut args, "node")?;
+                let to = node(&mut args, "to").ok();
+                self.world().request(id, Request::Release { to });
+            }
+            "status" => {
+                args.reject_next()?;
+                return Ok(self.news() + &self.status());
+            }
+            other => return Err(format!("unknown command {other}").into()),
+        }
+        args.reject_next()?;
+        Ok(self.news())
+    }
+}
+
+impl Runner for Stage {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
+        self.command(command)
+    }
+}
+
+impl World {
+    /// A world in which nothing goes wrong and nobody asks for anything, until told to.
+    pub fn quiet(options: Options) -> World {
+        let mut world = World::new(1, options);
+        world.calm = true;
+        world.queue.retain(|_, action| {
+            !matches!(action, Action::Client | Action::Reader | Action::Person | Action::Fault)
+        });
+        world
+    }
+
+    pub fn run_for(&mut self, span: Duration) {
+        let bound = self.now.after(span);
+        self.run_until(bound, |_| false);
+    }
+
+    pub fn propose(&mut self, id: NodeId, write: u64) {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        let host = self.hosts.get_mut(&id).unwrap();
+        host.tickets.insert(ticket, write);
+        let life = host.life;
+        let payload = crate::storage::transaction(write);
+        self.step(id, life, Event::Propose { ticket, payload });
+    }
+
+    pub fn request(&mut self, id: NodeId, request: Request) {
+        let life = self.hosts[&id].life;
+        self.step(id, life, Event::Request { ticket: 9, request });
+    }
+}
+
+#[test]
+fn scenarios_read_as_recorded() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sim/scenarios");
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 8, "the scenarios are gone");
+    for path in paths {
+        let mut stage = Stage { world: None, shown: 0 };
+        goldenscript::run(&mut stage, &path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    }
+}
