@@ -3,6 +3,8 @@
 //! It never parses SQL (`query` does) and never decides who is primary: `master` sets the `Gate`.
 //! Every error of a client's is given its SQLSTATE here, in `sqlstate` alone.
 
+#[cfg(test)]
+mod admission_tests;
 mod backend;
 mod encode;
 mod engine;
@@ -21,6 +23,8 @@ mod http;
 mod message;
 mod options;
 mod race;
+#[cfg(test)]
+mod raw_client;
 mod server;
 mod session;
 mod sessions;
