@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::cluster::{Cluster, HAWQ, Node, Shape, clean, free_port, psql};
 use crate::run::{Outcome, run};
-use crate::wait::seconds;
+use crate::wait::{eventually, seconds};
 
 /// A home as HAWQ has it: `etc/hawq-site.xml`, and a directory for the data.
 struct Home {
@@ -55,6 +55,8 @@ impl Home {
     fn hawq(&self, arguments: &[&str]) -> Outcome {
         let mut command = clean(HAWQ);
         command.env("GPHOME", self.folder.path()).env("HOME", self.folder.path());
+        // The first superuser is whoever makes the cluster.
+        command.env("LOGNAME", "gpadmin");
         run(command.args(arguments), seconds(60))
     }
 }
@@ -228,22 +230,30 @@ fn a_corrupt_last_record_never_leads() {
 #[test]
 fn a_foreign_data_directory_is_refused() {
     let ours = Cluster::start(Shape { standbys: 1, segments: 0 });
-    let theirs = Cluster::start(Shape { standbys: 0, segments: 0 });
+    let theirs = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = ours.synchronized();
     let standby = ours.other_masters(&primary).remove(0);
-    let foreign = theirs.primary();
+    let foreign = theirs.node(&standby.name);
+    theirs.synchronized();
     ours.kill(&standby);
     theirs.kill(&foreign);
     let aside = standby.data_dir.with_extension("aside");
     fs::rename(&standby.data_dir, &aside).expect("aside");
     fs::rename(&foreign.data_dir, &standby.data_dir).expect("foreign directory in its place");
-    let said = start_and_hear(&ours, &standby);
-    assert!(said.contains(&theirs.cluster_id()), "names the cluster found: {said}");
+    let mut said = start_and_hear(&ours, &standby);
+    eventually("a refusal that names both clusters", seconds(30), || {
+        said.push_str(&ours.log(&standby));
+        said.push_str(&ours.log(&primary));
+        let named = said.contains(&theirs.cluster_id()) && said.contains(&ours.cluster_id());
+        if named { Ok(()) } else { Err(said.clone()) }
+    });
+    let sql = "select summary_state from gp_master_mirroring";
+    assert_ne!(ours.psql(sql).trim(), "Synchronized");
     ours.kill(&ours.node(&standby.name));
     fs::rename(&standby.data_dir, &foreign.data_dir).expect("back");
     fs::rename(&aside, &standby.data_dir).expect("back");
     ours.restart(&standby.name).expect("restart with its own directory");
     ours.synchronized();
     theirs.restart(&foreign.name).expect("the foreign cluster is undamaged");
-    theirs.primary();
+    theirs.synchronized();
 }
