@@ -255,8 +255,9 @@ pub fn read_secret(path: &Path) -> Result<String> {
         return Err(DataDirError::LooseSecret { path: path.into(), mode });
     }
     let mut file = File::open(path).map_err(|source| failed("read", path, source))?;
-    first_line(&mut file).filter(|secret| !secret.is_empty()).ok_or_else(|| {
-        DataDirError::Damaged { path: path.into(), reason: "it holds no secret".to_owned() }
+    first_line(&mut file).filter(|secret| !secret.is_empty()).ok_or_else(|| DataDirError::Damaged {
+        path: path.into(),
+        reason: "it holds no secret".to_owned(),
     })
 }
 
