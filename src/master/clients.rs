@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::catalog::Commit;
 use crate::frontend::{
-    EngineBackend, Frontend, FrontendOptions, Gate, HbaFileError, Shutdown, load_hba, resolve,
+    Frontend, FrontendOptions, Gate, HbaFileError, Shutdown, load_hba, resolve,
 };
 use crate::query::Engine;
 
@@ -62,7 +62,7 @@ impl Clients {
         let (stopping, is_stopping) = watch::channel(false);
         let (gate, seen) = watch::channel(gate(parts, &parts.view(), false));
         let sessions = Arc::clone(&parts.sessions);
-        let frontend = Frontend::start(options, EngineBackend::new(engine), seen, sessions).await?;
+        let frontend = Frontend::start(options, engine, seen, sessions).await?;
         tokio::spawn(keep_gate(Arc::clone(parts), gate, is_stopping));
         Ok(Clients { frontend, stopping })
     }
