@@ -8,9 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::catalog::Commit;
-use crate::frontend::{
-    Frontend, FrontendOptions, Gate, HbaFileError, Shutdown, load_hba, resolve,
-};
+use crate::frontend::{Frontend, FrontendOptions, Gate, HbaFileError, Shutdown, load_hba, resolve};
 use crate::query::Engine;
 
 use super::data_dir::DataDir;
