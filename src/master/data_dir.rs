@@ -43,7 +43,10 @@ pub enum DataDirError {
          lock file \"postmaster.pid\" is held", path.display()
     )]
     InUse { path: PathBuf, pid: String },
-    #[error("secret file \"{}\" is readable by others (mode {mode:o}); it must be 0600", path.display())]
+    #[error(
+        "secret file \"{}\" is readable by others (mode {mode:o}); it must be 0600",
+        path.display()
+    )]
     LooseSecret { path: PathBuf, mode: u32 },
 }
 
