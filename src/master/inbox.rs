@@ -24,8 +24,6 @@ pub(super) enum Input {
         ticket: u64,
         payload: Vec<u8>,
     },
-    /// Show the node's state as it is now.
-    Publish,
 }
 
 #[derive(Debug)]
@@ -52,10 +50,6 @@ impl Inbox {
     pub(super) fn propose(&self, epoch: Epoch, ticket: u64, payload: Vec<u8>) -> bool {
         let input = Input::Propose { epoch, ticket, payload };
         self.queue.push_below(input, WAITING_MAX).is_ok()
-    }
-
-    pub(super) fn publish(&self) {
-        let _ = self.queue.push(Input::Publish);
     }
 
     pub(super) fn drain(&self, wait: std::time::Duration, out: &mut Vec<Input>) -> Drained {

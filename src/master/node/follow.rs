@@ -123,11 +123,12 @@ impl Node {
     pub(crate) fn say_hello(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let interval = self.settings.hello_interval();
         let message = self.hello();
-        if let Role::Following(follow) = &mut self.role {
-            if now >= follow.hello_at && self.log.cutting.is_none() {
-                follow.hello_at = now.after(interval);
-                effects.push(Effect::Send { to: follow.primary.node, message });
-            }
+        if let Role::Following(follow) = &mut self.role
+            && now >= follow.hello_at
+            && self.log.cutting.is_none()
+        {
+            follow.hello_at = now.after(interval);
+            effects.push(Effect::Send { to: follow.primary.node, message });
         }
     }
 
@@ -243,11 +244,11 @@ impl Node {
         self.log.flushed = end;
         self.log.history.cut(end);
         self.log.doubtful = false;
-        if let Role::Following(follow) = &mut self.role {
-            if let FollowStage::Cutting { at, history } = &follow.stage {
-                assert!(*at == end, "cut at {end} instead of {at}");
-                follow.stage = FollowStage::Streaming { history: history.clone() };
-            }
+        if let Role::Following(follow) = &mut self.role
+            && let FollowStage::Cutting { at, history } = &follow.stage
+        {
+            assert!(*at == end, "cut at {end} instead of {at}");
+            follow.stage = FollowStage::Streaming { history: history.clone() };
         }
         self.acknowledge(now, effects);
         self.promise_persisted(effects);
