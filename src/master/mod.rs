@@ -20,7 +20,6 @@ mod commit;
 mod door;
 mod waiters;
 
-pub mod auth;
 mod outbox;
 pub mod replication_service;
 pub mod seed;

@@ -22,7 +22,6 @@ use crate::wal::{Options, Reader, Tail, Wal};
 
 use super::answers::Answers;
 use super::applier::Applier;
-use super::auth::Credentials;
 use super::checkpointer::Checkpointer;
 use super::commit::Pipeline;
 use super::control_writer::ControlWriter;
@@ -81,8 +80,6 @@ pub enum StartError {
     #[error("data directory \"{path}\" is of node {found}, aerie_node is {expected}")]
     OtherNode { path: String, found: u8, expected: u8 },
     #[error(transparent)]
-    Auth(#[from] super::auth::Error),
-    #[error(transparent)]
     Secret(#[from] crate::runtime::RpcAuthError),
     #[error(transparent)]
     Segments(#[from] crate::fts::SettingsError),
@@ -121,10 +118,9 @@ pub async fn start(
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
     let found = open(&settings, root)?;
     let secret = found.directory.secret()?;
-    let credentials = Credentials::new(found.identity.cluster, &secret)?;
     let auth = RpcAuth::new(found.identity.cluster, &secret)?;
     let listener = services::listen(&settings).await?;
-    let wired = wire(settings, found, (credentials, auth), (clock, rpc))?;
+    let wired = wire(settings, found, auth, (clock, rpc))?;
     let Wired { parts, services, commit, threads, lock, reborn, upkeep } = wired;
     services.start(listener, rpc);
     rpc.spawn(upkeep.run());
@@ -222,7 +218,7 @@ struct Wired {
 fn wire(
     settings: MasterSettings,
     found: Found,
-    (credentials, auth): (Credentials, RpcAuth),
+    auth: RpcAuth,
     (clock, rpc): (Arc<dyn Clock>, &Handle),
 ) -> Result<Wired, StartError> {
     let Found { directory, identity, control, wal, catalog, log, lock } = found;
@@ -277,7 +273,7 @@ fn wire(
     };
     let store = Arc::new(control.clone());
     let coordinator = ManualCoordinator::new(identity.node, shrink, store, Arc::clone(&witnesses));
-    let transport = Arc::new(Transport::new(credentials.clone(), rpc.clone()));
+    let transport = Arc::new(Transport::new(auth.clone(), rpc.clone()));
     let (stop, _) = watch::channel(None);
     let reborn = Arc::new(AtomicBool::new(false));
     let runner = Arc::new(Runner {
@@ -286,7 +282,6 @@ fn wire(
         identity: identity.clone(),
         control: control.clone(),
         transport: Arc::clone(&transport),
-        credentials: credentials.clone(),
         auth: auth.clone(),
         inbox: Arc::clone(&inbox),
         stop: stop.clone(),
@@ -398,7 +393,6 @@ fn wire(
     });
     let services = Services {
         parts: Arc::clone(&parts),
-        credentials,
         transport,
         inbox,
         witnesses,
