@@ -27,7 +27,7 @@ pub mod seed_fetch;
 pub mod transport;
 
 mod mirroring;
-mod segment_table;
+mod segment_rows;
 mod segments;
 mod upkeep;
 mod witnesses;

@@ -10,7 +10,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::catalog::Catalog;
-use crate::fts::SegmentAddress;
+use crate::fts::{SegmentAddress, SegmentRow};
 use crate::ha::Witnesses;
 use crate::ha::manual_policy::{MasterAnswer, SegmentAnswer};
 use crate::proto::v1::control_client::ControlClient;
@@ -22,7 +22,7 @@ use crate::proto::{fence_from_wire, member_to_wire, record_from_wire, record_to_
 use crate::runtime::RpcAuth;
 use crate::types::{ClusterState, Epoch, Member, MemberEntry, NodeId};
 
-use super::segment_table;
+use super::segment_rows;
 use super::segments::Segments;
 
 type SegmentCalls = SegmentClient<InterceptedService<Channel, RpcAuth>>;
@@ -48,10 +48,15 @@ enum Question {
 }
 
 impl RpcWitnesses {
+    /// None where the catalog cannot tell.
+    fn segments_of_catalog(&self) -> Vec<SegmentRow> {
+        segment_rows::load(&self.catalog.snapshot()).unwrap_or_default()
+    }
+
     async fn ask_segments(&self, question: Question) -> Vec<SegmentAnswer> {
-        let registered = segment_table::places(&self.catalog);
+        let registered = self.segments_of_catalog();
         let is_registered = |agent: &SegmentAddress| {
-            registered.iter().any(|(_, hostname, _)| *hostname == agent.hostname)
+            registered.iter().any(|segment| segment.hostname == agent.hostname)
         };
         let agents = self.segments.agents().await;
         let calls = agents.into_iter().filter(is_registered).map(|agent| {
@@ -115,7 +120,7 @@ fn segment_answer(reply: FenceReply) -> Result<SegmentAnswer, String> {
 
 impl Witnesses for RpcWitnesses {
     fn registered(&self) -> usize {
-        segment_table::registered(&self.catalog)
+        self.segments_of_catalog().len()
     }
 
     async fn follow(&self, record: ClusterState) -> Vec<SegmentAnswer> {
