@@ -47,11 +47,13 @@ pub mod init;
 mod seeded;
 
 mod clients;
+mod found;
 mod live;
 mod run;
 mod services;
 mod start;
 mod threads;
+mod wire;
 
 pub use run::{End, RunError, run};
 
