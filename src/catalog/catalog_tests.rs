@@ -451,7 +451,7 @@ fn segment(order: i32, role: char, description: Option<&str>) -> SegmentRow {
 }
 
 #[test]
-fn a_segments_row_is_replaced_and_its_history_kept() {
+fn a_segments_change_comes_with_its_history() {
     let mut node = TestNode::bootstrapped(MemoryStore::new());
     let (up, down) = (segment(1, 'p', Some("")), segment(1, 'p', Some("heartbeat timeout")));
     let mut t = node.catalog.begin();
