@@ -72,12 +72,16 @@ pub(super) fn mirroring(view: &NodeView, now: Instant) -> Mirroring {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ha::manual_policy::tests::{member, node, record};
     use crate::types::{Epoch, Lsn};
 
-    fn view(members: u8, in_sync: &[u8], standby: Option<(&'static str, u64)>) -> NodeView {
+    pub(in super::super) fn view(
+        members: u8,
+        in_sync: &[u8],
+        standby: Option<(&'static str, u64)>,
+    ) -> NodeView {
         let standbys = standby.map(|(state, heard)| StandbyView {
             member: member(2),
             state,

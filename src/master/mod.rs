@@ -48,6 +48,7 @@ mod seeded;
 
 mod clients;
 mod found;
+mod health;
 mod live;
 mod run;
 mod services;

@@ -56,7 +56,7 @@ pub(super) async fn listen(settings: &MasterSettings) -> Result<TcpListener, Sta
 }
 
 /// The one address that `listen_addresses` names, else all of them.
-async fn rpc_host(settings: &MasterSettings) -> Result<IpAddr, StartError> {
+pub(super) async fn rpc_host(settings: &MasterSettings) -> Result<IpAddr, StartError> {
     let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let [name] = settings.listen_addresses.as_slice() else { return Ok(everywhere) };
     let doing = format!("find the address of \"{name}\" (listen_addresses)");

@@ -50,6 +50,8 @@ pub enum StartError {
     Segments(#[from] crate::fts::SettingsError),
     #[error("listen on {address} for masters and segments")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("listen on {address} for HTTP (ha_http_port)")]
+    ListenHttp { address: SocketAddr, source: std::io::Error },
     #[error("{doing}")]
     Io { doing: String, source: std::io::Error },
 }
