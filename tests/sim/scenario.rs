@@ -162,7 +162,14 @@ impl World {
         let mut world = World::new(1, options);
         world.calm = true;
         world.queue.retain(|_, action| {
-            !matches!(action, Action::Client | Action::Reader | Action::Person | Action::Fault)
+            !matches!(
+                action,
+                Action::Client
+                    | Action::Reader
+                    | Action::Person
+                    | Action::Fault
+                    | Action::Beat { .. }
+            )
         });
         world
     }
