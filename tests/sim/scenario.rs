@@ -76,6 +76,7 @@ impl Stage {
                     manual: parsed(&mut args, "manual")?.unwrap_or(false),
                     strict: parsed(&mut args, "strict")?.unwrap_or(false),
                     trace: true,
+                    segments: 0,
                     ..Options::default()
                 };
                 self.world = Some(World::quiet(options));

@@ -31,6 +31,7 @@ pub struct Options {
     pub manual: bool,
     pub strict: bool,
     pub trace: bool,
+    pub segments: u64,
     /// True time with faults, then as long as needed (bounded) without.
     pub stormy: Duration,
     pub calm: Duration,
@@ -43,6 +44,7 @@ impl Default for Options {
             manual: false,
             strict: false,
             trace: std::env::var("SEED").is_ok(),
+            segments: 3,
             stormy: Duration::from_secs(20),
             calm: Duration::from_secs(30),
         }
@@ -223,7 +225,7 @@ impl World {
         world.after(Duration::from_millis(100), Action::Reader);
         world.after(Duration::from_millis(1500), Action::Fault);
         world.after(Duration::from_secs(1), Action::Person);
-        world.add_segments(3);
+        world.add_segments(world.options.segments);
         world
     }
 
