@@ -16,6 +16,7 @@ const WAITING_MAX: usize = 65_536;
 const COMPLETIONS_MAX: usize = 1 << 22;
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once, from the queue to the node")]
 pub(super) enum Input {
     Event(Event),
     /// A transaction that was checked for conflicts in the reign of `epoch`.

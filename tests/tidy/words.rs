@@ -22,7 +22,8 @@ const OF_HAWQ: &[&str] =
     &["resource manager", "resource_manager", "resourcemanager", "slaves", "fsedbid"];
 
 /// Names of other people's libraries.
-const OF_LIBRARIES: &[&str] = &["keep_alive", "set_keepalive", "tcp keepalive"];
+const OF_LIBRARIES: &[&str] =
+    &["keep_alive", "set_keepalive", "tcp keepalive", "http2_keepalive", "arrow::util"];
 
 fn findings(source: &Source) -> Findings {
     let mut found = Vec::new();

@@ -19,6 +19,7 @@ mod log;
 mod peers;
 mod reign;
 mod requests;
+mod seeding;
 mod settings;
 mod swap;
 mod view;
