@@ -32,7 +32,7 @@ impl DirectCommit {
         DirectCommit { catalog, end: Mutex::new(Lsn(64)) }
     }
 
-    fn apply(&self, transaction: &Transaction) -> Result<Committed, CommitError> {
+    pub(crate) fn apply(&self, transaction: &Transaction) -> Result<Committed, CommitError> {
         let payload = self.catalog.admit(transaction)?;
         let mut end = self.end.lock().unwrap();
         *end = end.advance(u64::try_from(payload.len()).unwrap() + 40);
