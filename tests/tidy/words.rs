@@ -11,7 +11,6 @@ const BANNED: &[(&str, &str)] = &[
     ("ping", "probe"),
     ("keepalive", "heartbeat"),
     ("utils", "a name that says what it is"),
-    ("util", "a name that says what it is"),
     ("helper", "a name that says what it is"),
     ("helpers", "a name that says what it is"),
     ("manager", "a name that says what it is"),
@@ -22,7 +21,7 @@ const OF_HAWQ: &[&str] =
     &["resource manager", "resource_manager", "resourcemanager", "slaves", "fsedbid"];
 
 /// Names of other people's libraries.
-const OF_LIBRARIES: &[&str] = &["keep_alive", "set_keepalive", "tcp keepalive"];
+const OF_LIBRARIES: &[&str] = &["keep_alive", "http2_keepalive", "set_keepalive", "tcp keepalive"];
 
 fn findings(source: &Source) -> Findings {
     let mut found = Vec::new();
