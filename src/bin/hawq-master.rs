@@ -115,12 +115,7 @@ fn make(flags: Init) -> Result<()> {
         _ => init::new_cluster(&settings, &root, flags.cluster_id)?,
     };
     // For whoever called: the one line that this prints.
-    eprintln!(
-        "made {} for node {} of cluster {}",
-        root.display(),
-        identity.node,
-        identity.cluster
-    );
+    eprintln!("made {} for node {} of cluster {}", root.display(), identity.node, identity.cluster);
     Ok(())
 }
 

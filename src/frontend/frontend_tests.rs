@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::raw_client::{Message, Raw, error, field, kinds, start, tags};
+use super::raw_client::{Raw, error, field, kinds, start, tags};
 
 #[tokio::test]
 async fn a_session_says_what_clients_expect_first() {

@@ -44,6 +44,7 @@ pub fn of_catalog(error: &catalog::Error) -> SqlState {
         Error::InvalidName { .. } => SqlState::InvalidName,
         Error::ReservedName { .. } => SqlState::ReservedName,
         Error::TooManyColumns { .. } => SqlState::TooManyColumns,
+        Error::TransactionTooLarge { .. } => SqlState::ProgramLimitExceeded,
         Error::Type(error) => match error {
             catalog::TypeError::Unknown { .. } => SqlState::UndefinedObject,
             catalog::TypeError::Modifier { .. } => SqlState::InvalidParameterValue,

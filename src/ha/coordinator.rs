@@ -22,7 +22,9 @@ pub enum Authority {
 pub enum ReadOutcome {
     Record(Box<ClusterState>),
     /// No linearizable answer can be had now; the sentence says why and what would help.
-    Unavailable { reason: String },
+    Unavailable {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use crate::types::{ClusterState, Epoch, Member, NodeId};
 
-use super::manual_policy::{
-    self as policy, Change, Heard, MasterAnswer, SegmentAnswer, Verdict,
-};
+use super::manual_policy::{self as policy, Change, Heard, MasterAnswer, SegmentAnswer, Verdict};
 use super::{Authority, Coordinator, ReadOutcome, SwapOutcome};
 
 /// The durable local copy of the record.
@@ -162,11 +160,7 @@ impl<S: RecordStore, W: Witnesses> Coordinator for ManualCoordinator<S, W> {
         policy::decide_read(&mine, self.node, &heard)
     }
 
-    async fn compare_and_swap(
-        &self,
-        authority: Authority,
-        proposed: ClusterState,
-    ) -> SwapOutcome {
+    async fn compare_and_swap(&self, authority: Authority, proposed: ClusterState) -> SwapOutcome {
         let Some(current) = self.store.current() else {
             let reason = "this node has not learned the cluster state yet".to_owned();
             return SwapOutcome::Failed { current: None, reason };

@@ -164,7 +164,9 @@ fn confirm(mine: &ClusterState, me: NodeId, heard: &Heard) -> Result<(), String>
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Write it. The sentence is for the operator's log: what is known, what may be missing.
-    Write { says: Option<String> },
+    Write {
+        says: Option<String>,
+    },
     Answer(SwapOutcome),
 }
 
@@ -185,10 +187,8 @@ pub fn decide_restart(
     }
     let forced = matches!(authority, Authority::Person { force: true, .. });
     if forced {
-        let says = format!(
-            "opened by force at epoch {} without hearing from the others",
-            proposed.epoch
-        );
+        let says =
+            format!("opened by force at epoch {} without hearing from the others", proposed.epoch);
         return Verdict::Write { says: Some(says) };
     }
     if heard.promised() > proposed.epoch {
@@ -226,9 +226,7 @@ pub fn decide_takeover(
     let doubt = doubts(newest, heard, end, in_sync, witnessed);
     match (doubt, force) {
         (None, _) => Verdict::Write { says: Some(knows(newest, heard, end)) },
-        (Some(doubt), true) => {
-            Verdict::Write { says: Some(format!("{doubt}; going on by force")) }
-        }
+        (Some(doubt), true) => Verdict::Write { says: Some(format!("{doubt}; going on by force")) },
         (Some(doubt), false) => refuse(format!(
             "{doubt}; run \"hawq activate standby --force\" to accept what may be lost"
         )),

@@ -155,10 +155,7 @@ fn a_person_takes_over() {
     let current = record(5, 3, 2, &[1, 2]);
     let proposed = taken_over(&current, 2);
     let e = current.epoch;
-    let shrunk = ClusterState {
-        not_synchronized_since: Some(Lsn(77)),
-        ..record(6, 3, 2, &[1])
-    };
+    let shrunk = ClusterState { not_synchronized_since: Some(Lsn(77)), ..record(6, 3, 2, &[1]) };
     let knows = SegmentAnswer { record: Some(shrunk), ..segment(e) };
     let ahead = segment(proposed.epoch.next_for(node(1)));
     let refused = SegmentAnswer { accepted: false, ..segment(e) };
@@ -193,10 +190,7 @@ fn a_person_takes_over() {
 
 #[test]
 fn a_refusal_tells_what_would_be_lost() {
-    let current = ClusterState {
-        not_synchronized_since: Some(Lsn(0x10)),
-        ..record(6, 3, 2, &[1])
-    };
+    let current = ClusterState { not_synchronized_since: Some(Lsn(0x10)), ..record(6, 3, 2, &[1]) };
     let proposed = taken_over(&current, 2);
     let authority = Authority::Person { force: false, end: Lsn(0x20) };
     let verdict = decide_takeover(authority, &current, &proposed, &Heard::default());

@@ -17,11 +17,7 @@ impl RecordStore for Store {
         self.0.lock().unwrap().clone()
     }
 
-    async fn replace(
-        &self,
-        expected: &ClusterState,
-        proposed: &ClusterState,
-    ) -> io::Result<bool> {
+    async fn replace(&self, expected: &ClusterState, proposed: &ClusterState) -> io::Result<bool> {
         let mut current = self.0.lock().unwrap();
         if current.as_ref() != Some(expected) {
             return Ok(false);
@@ -107,11 +103,7 @@ async fn a_person_reads_the_local_copy_without_asking() {
 async fn a_takeover_promises_then_writes_and_repeats_as_done() {
     let current = record(5, 3, 2, &[1, 2]);
     let proposed = taken_over(&current, 2);
-    let world = World {
-        registered: 1,
-        answers: vec![segment(current.epoch)],
-        ..World::default()
-    };
+    let world = World { registered: 1, answers: vec![segment(current.epoch)], ..World::default() };
     let (coordinator, store, world) = coordinator(2, Some(current), world);
     let authority = Authority::Person { force: false, end: Lsn(1) };
     for _ in 0..2 {

@@ -13,4 +13,3 @@ pub use coordinator::{Authority, Coordinator, ReadOutcome, SwapOutcome};
 pub use lease::{Promise, fence};
 pub use manual::{ManualCoordinator, ManualShrink, RecordStore, Witnesses};
 pub use takeover::{Attempt, Candidate, Cause, Inquiry, Phase, Refusal, nonce};
-

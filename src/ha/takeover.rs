@@ -68,12 +68,23 @@ pub struct Inquiry {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
-    Reading { again_at: Instant },
-    Inquiring { record: Box<ClusterState>, until: Instant },
+    Reading {
+        again_at: Instant,
+    },
+    Inquiring {
+        record: Box<ClusterState>,
+        until: Instant,
+    },
     /// The promise is being made durable under this ticket.
-    Promising { ticket: u64, proposed: Box<ClusterState> },
+    Promising {
+        ticket: u64,
+        proposed: Box<ClusterState>,
+    },
     /// The swap is issued and, where its answer is unknown, issued again.
-    Swapping { proposed: Box<ClusterState>, again_at: Option<Instant> },
+    Swapping {
+        proposed: Box<ClusterState>,
+        again_at: Option<Instant>,
+    },
 }
 
 /// Why the attempt ends without a reign.
@@ -185,10 +196,8 @@ impl Attempt {
                 return Err(Refusal::PrimaryHeard { by: node });
             }
         }
-        let forced = matches!(
-            self.cause,
-            Cause::Person { force: true, .. } | Cause::ForcedRestart { .. }
-        );
+        let forced =
+            matches!(self.cause, Cause::Person { force: true, .. } | Cause::ForcedRestart { .. });
         if candidate.doubtful && !forced && !self.confirms_end(candidate, record) {
             return Err(Refusal::Doubtful);
         }

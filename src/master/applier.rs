@@ -97,13 +97,15 @@ impl<D: Disk> Applier<D> {
         for frame in frames.by_ref() {
             let end = frame.lsn.advance(frame.bytes.len() as u64);
             let decoded = decode_payload(frame.payload);
-            let (kind, body) = decoded.map_err(|flaw| format!("record at {}: {flaw}", frame.lsn))?;
+            let (kind, body) =
+                decoded.map_err(|flaw| format!("record at {}: {flaw}", frame.lsn))?;
             match kind {
                 PayloadKind::EpochStart => batch.push((end, [].as_slice())),
                 PayloadKind::Transaction => batch.push((end, body)),
             }
         }
         let applied = self.catalog.apply(&batch);
-        applied.map_err(|error| format!("apply the log from {from}: {}", super::fatal::chain(&error)))
+        applied
+            .map_err(|error| format!("apply the log from {from}: {}", super::fatal::chain(&error)))
     }
 }

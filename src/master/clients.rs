@@ -8,9 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::catalog::Commit;
-use crate::frontend::{
-    EngineBackend, Frontend, FrontendOptions, Gate, HbaFileError, Shutdown, load_hba, resolve,
-};
+use crate::frontend::{Frontend, FrontendOptions, Gate, HbaFileError, Shutdown, load_hba, resolve};
 use crate::query::Engine;
 
 use super::data_dir::DataDir;
@@ -62,7 +60,7 @@ impl Clients {
         let (stopping, is_stopping) = watch::channel(false);
         let (gate, seen) = watch::channel(gate(parts, &parts.view(), false));
         let sessions = Arc::clone(&parts.sessions);
-        let frontend = Frontend::start(options, EngineBackend::new(engine), seen, sessions).await?;
+        let frontend = Frontend::start(options, engine, seen, sessions).await?;
         tokio::spawn(keep_gate(Arc::clone(parts), gate, is_stopping));
         Ok(Clients { frontend, stopping })
     }

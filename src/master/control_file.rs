@@ -128,11 +128,7 @@ impl RecordStore for ControlFile {
         self.lock().record.clone()
     }
 
-    async fn replace(
-        &self,
-        expected: &ClusterState,
-        proposed: &ClusterState,
-    ) -> io::Result<bool> {
+    async fn replace(&self, expected: &ClusterState, proposed: &ClusterState) -> io::Result<bool> {
         let (file, expected, proposed) = (self.clone(), expected.clone(), proposed.clone());
         let write = move || file.replace_record(&expected, &proposed);
         let written = tokio::task::spawn_blocking(write).await;

@@ -146,7 +146,11 @@ fn record_value(text: RecordText) -> Result<ClusterState, String> {
         mode: mode_value(&text.mode)?,
         nonce: Nonce(u128::from_str_radix(&text.nonce, 16).map_err(|e| format!("nonce: {e}"))?),
         history,
-        not_synchronized_since: text.not_synchronized_since.as_deref().map(lsn_value).transpose()?,
+        not_synchronized_since: text
+            .not_synchronized_since
+            .as_deref()
+            .map(lsn_value)
+            .transpose()?,
     };
     let known = record.in_sync.iter().all(|member| record.member(member.node) == Some(*member));
     let reigns = record.in_sync.iter().any(|member| member.node == record.primary);

@@ -43,7 +43,10 @@ pub enum DataDirError {
          lock file \"postmaster.pid\" is held", path.display()
     )]
     InUse { path: PathBuf, pid: String },
-    #[error("secret file \"{}\" is readable by others (mode {mode:o}); it must be 0600", path.display())]
+    #[error(
+        "secret file \"{}\" is readable by others (mode {mode:o}); it must be 0600",
+        path.display()
+    )]
     LooseSecret { path: PathBuf, mode: u32 },
 }
 
@@ -255,8 +258,9 @@ pub fn read_secret(path: &Path) -> Result<String> {
         return Err(DataDirError::LooseSecret { path: path.into(), mode });
     }
     let mut file = File::open(path).map_err(|source| failed("read", path, source))?;
-    first_line(&mut file).filter(|secret| !secret.is_empty()).ok_or_else(|| {
-        DataDirError::Damaged { path: path.into(), reason: "it holds no secret".to_owned() }
+    first_line(&mut file).filter(|secret| !secret.is_empty()).ok_or_else(|| DataDirError::Damaged {
+        path: path.into(),
+        reason: "it holds no secret".to_owned(),
     })
 }
 

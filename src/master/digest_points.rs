@@ -67,9 +67,8 @@ impl DigestPoints {
             return;
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (due, later) = waiting
-            .drain(..)
-            .partition(|(at, answer)| *at <= applied || answer.is_closed());
+        let (due, later) =
+            waiting.drain(..).partition(|(at, answer)| *at <= applied || answer.is_closed());
         *waiting = later;
         self.awaited.store(waiting.len(), Ordering::SeqCst);
         drop(waiting);

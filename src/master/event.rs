@@ -40,26 +40,61 @@ pub struct LogState {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    Received { from: Member, message: Message },
+    Received {
+        from: Member,
+        message: Message,
+    },
     /// The local log is durable up to `end`, written at `epoch`.
-    Flushed { epoch: Epoch, end: Lsn },
-    Applied { lsn: Lsn },
+    Flushed {
+        epoch: Epoch,
+        end: Lsn,
+    },
+    Applied {
+        lsn: Lsn,
+    },
     /// `Effect::Persist` with this ticket is durable.
-    Persisted { ticket: u64 },
+    Persisted {
+        ticket: u64,
+    },
     /// `Effect::Cut` is done; the log ends at `end`, durably.
-    Cut { end: Lsn },
+    Cut {
+        end: Lsn,
+    },
     /// `Effect::Ship` to this peer has sent everything up to `end` (all of it may still get lost).
-    Shipped { to: NodeId, epoch: Epoch, end: Lsn },
+    Shipped {
+        to: NodeId,
+        epoch: Epoch,
+        end: Lsn,
+    },
     /// Old log files were removed.
-    Recycled { first: Lsn },
-    RecordRead { attempt: u64, outcome: ReadOutcome },
-    Swapped { nonce: Nonce, outcome: SwapOutcome },
+    Recycled {
+        first: Lsn,
+    },
+    RecordRead {
+        attempt: u64,
+        outcome: ReadOutcome,
+    },
+    Swapped {
+        nonce: Nonce,
+        outcome: SwapOutcome,
+    },
     /// The node has been seeded from a checkpoint; it is a new life of this node.
-    Seeded { incarnation: Incarnation, log: LogState },
-    SeedFailed { reason: String },
+    Seeded {
+        incarnation: Incarnation,
+        log: LogState,
+    },
+    SeedFailed {
+        reason: String,
+    },
     /// A client's transaction, already encoded and checked for conflicts.
-    Propose { ticket: u64, payload: Vec<u8> },
-    Request { ticket: u64, request: Request },
+    Propose {
+        ticket: u64,
+        payload: Vec<u8>,
+    },
+    Request {
+        ticket: u64,
+        request: Request,
+    },
     Deadline,
 }
 
@@ -83,42 +118,99 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Write one record at `lsn`; durable only after a later `Flushed`.
-    Append { epoch: Epoch, lsn: Lsn, commit_lsn: Lsn, payload: Payload },
+    Append {
+        epoch: Epoch,
+        lsn: Lsn,
+        commit_lsn: Lsn,
+        payload: Payload,
+    },
     /// Write whole encoded records received from the primary.
-    AppendEncoded { epoch: Epoch, from: Lsn, records: Vec<u8> },
+    AppendEncoded {
+        epoch: Epoch,
+        from: Lsn,
+        records: Vec<u8>,
+    },
     /// Make everything appended so far durable, then report `Flushed`. Requests may be merged.
-    Flush { epoch: Epoch },
+    Flush {
+        epoch: Epoch,
+    },
     /// Cut the log at `at`, keeping what is cut under `pg_lost_wal/`, then report `Cut`.
-    Cut { at: Lsn },
+    Cut {
+        at: Lsn,
+    },
     /// Read whole records from `from` (at least one, at most about `max_bytes`), send them as an
     /// `Append` with these fields, then report `Shipped` with the end of what was sent; `from`
     /// itself where nothing can be read there.
-    Ship { to: NodeId, epoch: Epoch, from: Lsn, max_bytes: u32, commit_lsn: Lsn, sent_at: Instant },
-    Send { to: NodeId, message: Message },
+    Ship {
+        to: NodeId,
+        epoch: Epoch,
+        from: Lsn,
+        max_bytes: u32,
+        commit_lsn: Lsn,
+        sent_at: Instant,
+    },
+    Send {
+        to: NodeId,
+        message: Message,
+    },
     /// Ask the primary, as an operator would, to release its reign to this node.
-    AskRelease { of: NodeId },
+    AskRelease {
+        of: NodeId,
+    },
     /// Apply committed records up to `lsn`, then report `Applied`.
-    Apply { lsn: Lsn },
-    Persist { ticket: u64, control: Box<Control> },
-    ReadRecord { attempt: u64, authority: Authority },
-    Swap { authority: Authority, proposed: Box<ClusterState> },
+    Apply {
+        lsn: Lsn,
+    },
+    Persist {
+        ticket: u64,
+        control: Box<Control>,
+    },
+    ReadRecord {
+        attempt: u64,
+        authority: Authority,
+    },
+    Swap {
+        authority: Authority,
+        proposed: Box<ClusterState>,
+    },
     /// Fetch a checkpoint from the primary, then report `Seeded` or `SeedFailed`.
-    Seed { from: NodeId, reason: String },
+    Seed {
+        from: NodeId,
+        reason: String,
+    },
     /// This node is an open primary: admit sessions and proposals.
-    Open { fence: Fence },
+    Open {
+        fence: Fence,
+    },
     /// This node is no longer an open primary: end sessions with 57P01, answer what is in flight
     /// with 08007.
-    Close { reason: String },
+    Close {
+        reason: String,
+    },
     /// The proposal stands in the log and ends at `end`; answer it when `Applied` reaches that.
-    Proposed { ticket: u64, end: Lsn },
+    Proposed {
+        ticket: u64,
+        end: Lsn,
+    },
     /// The proposal was certainly not appended.
-    Rejected { ticket: u64, reason: Rejection },
+    Rejected {
+        ticket: u64,
+        reason: Rejection,
+    },
     /// An operator's request is done, or is refused with a sentence.
-    Answer { ticket: u64, answer: Answer },
+    Answer {
+        ticket: u64,
+        answer: Answer,
+    },
     /// One line for the operator's log.
-    Report { level: Level, text: String },
+    Report {
+        level: Level,
+        text: String,
+    },
     /// The process must end: going on could lose or fork data.
-    Fatal { reason: String },
+    Fatal {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +222,9 @@ pub enum Payload {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
-    NotPrimary { primary: Option<NodeId> },
+    NotPrimary {
+        primary: Option<NodeId>,
+    },
     /// Primary, but not (or no longer) open; worth another try soon.
     NotOpen,
     /// Too much is waiting for the standby.
@@ -158,7 +252,9 @@ impl fmt::Display for Event {
             Event::Applied { lsn } => write!(f, "applied lsn={lsn}"),
             Event::Persisted { ticket } => write!(f, "persisted ticket={ticket}"),
             Event::Cut { end } => write!(f, "cut end={end}"),
-            Event::Shipped { to, epoch, end } => write!(f, "shipped to={to} epoch={epoch} end={end}"),
+            Event::Shipped { to, epoch, end } => {
+                write!(f, "shipped to={to} epoch={epoch} end={end}")
+            }
             Event::Recycled { first } => write!(f, "recycled first={first}"),
             Event::RecordRead { attempt, outcome } => match outcome {
                 ReadOutcome::Record(record) => {

@@ -19,7 +19,11 @@ const COMPLETIONS_MAX: usize = 1 << 22;
 pub(super) enum Input {
     Event(Event),
     /// A transaction that was checked for conflicts in the reign of `epoch`.
-    Propose { epoch: Epoch, ticket: u64, payload: Vec<u8> },
+    Propose {
+        epoch: Epoch,
+        ticket: u64,
+        payload: Vec<u8>,
+    },
     /// Show the node's state as it is now.
     Publish,
 }

@@ -11,8 +11,7 @@ use crate::proto::v1::control_client::ControlClient;
 use crate::runtime::config::MasterSettings;
 use crate::runtime::{FileDisk, RpcAuthError};
 use crate::types::{
-    ClusterId, ClusterState, Epoch, Incarnation, Lsn, MemberEntry, Mode, Nonce,
-    TimelineHistory,
+    ClusterId, ClusterState, Epoch, Incarnation, Lsn, MemberEntry, Mode, Nonce, TimelineHistory,
 };
 use crate::wal::{Identity, Options, Wal};
 
@@ -168,4 +167,3 @@ fn new_cluster_id() -> Result<ClusterId, InitError> {
     let number = number & !(0xF << 76) | 4 << 76;
     Ok(ClusterId(number & !(0b11 << 62) | 0b10 << 62))
 }
-

@@ -20,10 +20,19 @@ pub(super) const COMMANDS_MAX: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) enum LogCommand {
     /// One encoded record.
-    Append { lsn: Lsn, record: Arc<[u8]> },
-    Flush { epoch: Epoch },
-    Cut { at: Lsn },
-    Recycle { below: Lsn },
+    Append {
+        lsn: Lsn,
+        record: Arc<[u8]>,
+    },
+    Flush {
+        epoch: Epoch,
+    },
+    Cut {
+        at: Lsn,
+    },
+    Recycle {
+        below: Lsn,
+    },
 }
 
 pub(super) struct LogWriter<D: Disk> {

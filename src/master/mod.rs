@@ -57,6 +57,4 @@ mod threads;
 pub use run::{End, RunError, run};
 
 pub use control_file::{ControlFile, ControlFileError};
-pub use event::{
-    Answer, Control, Effect, Event, Level, LogState, Payload, Rejection, Request,
-};
+pub use event::{Answer, Control, Effect, Event, Level, LogState, Payload, Rejection, Request};

@@ -5,8 +5,8 @@
 use std::num::NonZeroU32;
 
 use crate::catalog::{
-    Catalog, Datum, Error, GP_CONFIGURATION_HISTORY, GP_MASTER_MIRRORING,
-    GP_SEGMENT_CONFIGURATION, OpenTransaction, ReadView, Row,
+    Catalog, Datum, Error, GP_CONFIGURATION_HISTORY, GP_MASTER_MIRRORING, GP_SEGMENT_CONFIGURATION,
+    OpenTransaction, ReadView, Row,
 };
 use crate::fts::{SegmentRow, Write};
 use crate::types::RegistrationOrder;

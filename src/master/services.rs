@@ -49,8 +49,7 @@ pub(super) async fn listen(settings: &MasterSettings) -> Result<TcpListener, Sta
     let host = rpc_host(settings).await?;
     let address = SocketAddr::new(host, settings.rpc_port);
     let bind = || {
-        let socket =
-            if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)

@@ -250,10 +250,8 @@ fn wire(
         (clock.now(), &mut effects),
     );
     let (view, seen) = watch::channel(Arc::new(node.view()));
-    let fts = FtsSettings::new(
-        settings.segment_heartbeat_interval,
-        settings.segment_heartbeat_timeout,
-    )?;
+    let fts =
+        FtsSettings::new(settings.segment_heartbeat_interval, settings.segment_heartbeat_timeout)?;
     let driver = Driver {
         catalog: catalog.clone(),
         commit: Arc::clone(&commit),
@@ -279,8 +277,7 @@ fn wire(
         ShrinkSetting::Local => ManualShrink::Local,
     };
     let store = Arc::new(control.clone());
-    let coordinator =
-        ManualCoordinator::new(identity.node, shrink, store, Arc::clone(&witnesses));
+    let coordinator = ManualCoordinator::new(identity.node, shrink, store, Arc::clone(&witnesses));
     let transport = Arc::new(Transport::new(credentials.clone(), rpc.clone()));
     let (stop, _) = watch::channel(None);
     let reborn = Arc::new(AtomicBool::new(false));
@@ -296,8 +293,7 @@ fn wire(
         stop: stop.clone(),
         reborn: Arc::clone(&reborn),
     });
-    let (tail, digests) =
-        (Arc::new(LogTail::new(TAIL_BYTES)), Arc::new(DigestPoints::default()));
+    let (tail, digests) = (Arc::new(LogTail::new(TAIL_BYTES)), Arc::new(DigestPoints::default()));
     let reader: Option<Reader<FileDisk>> = wal.as_ref().map(Wal::reader);
     let queues = Queues::default();
     let answers = Arc::new(Answers::new(Arc::clone(&inbox)));

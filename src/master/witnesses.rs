@@ -77,8 +77,7 @@ impl RpcWitnesses {
         question: Question,
     ) -> Result<SegmentAnswer, String> {
         let channel = connect(&agent.address, agent.rpc_port, self.timeout).await?;
-        let mut client: SegmentCalls =
-            SegmentClient::with_interceptor(channel, self.auth.clone());
+        let mut client: SegmentCalls = SegmentClient::with_interceptor(channel, self.auth.clone());
         let reply = match question {
             Question::Follow(request) => client.follow(request).await,
             Question::Promise(request) => client.promise(request).await,
@@ -158,9 +157,7 @@ pub(super) async fn connect(host: &str, port: u16, timeout: Duration) -> Result<
     let endpoint = endpoint.connect_timeout(timeout).tcp_nodelay(true);
     let connected = tokio::time::timeout(timeout, endpoint.connect()).await;
     let connected = connected.map_err(|_| format!("connect to {host}:{port}: timed out"))?;
-    connected.map_err(|error| {
-        format!("connect to {host}:{port}: {}", super::fatal::chain(&error))
-    })
+    connected.map_err(|error| format!("connect to {host}:{port}: {}", super::fatal::chain(&error)))
 }
 
 pub(super) async fn control_client(

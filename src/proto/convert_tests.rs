@@ -68,7 +68,7 @@ fn messages() -> Vec<Message> {
             seeding: true,
         },
         Message::Align { epoch, cut: Lsn(50), history: history(), record: state() },
-        Message::SeedRequired { epoch, reason: "recycled".to_owned() },
+        Message::SeedRequired { epoch, judged: Lsn(5), reason: "recycled".to_owned() },
         Message::Append {
             epoch,
             from: Lsn(8),

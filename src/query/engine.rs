@@ -141,6 +141,22 @@ impl PlanCache {
         Ok(Some(found))
     }
 
+    /// The columns of a plan that is kept and still holds.
+    pub(crate) fn schema(
+        &self,
+        key: &PlanKey,
+        view: &dyn ReadView,
+    ) -> Result<Option<SchemaRef>, Error> {
+        let found = {
+            let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+            plans.entries.get(key).map(|(plan, _)| plan.clone())
+        };
+        match found {
+            Some(found) if found.holds(view)? => Ok(Some(found.schema)),
+            _ => Ok(None),
+        }
+    }
+
     pub(crate) fn put(&self, key: PlanKey, plan: CachedPlan) {
         if key.text.len() + key.parameters.len() > CACHED_TEXT_MAX {
             return;

@@ -63,4 +63,3 @@ mod psql_tests;
 mod query_tests;
 #[cfg(test)]
 mod session_tests;
-

@@ -25,6 +25,9 @@ pub(crate) fn recover(error: DataFusionError) -> Error {
         },
         DataFusionError::ArrowError(inner, _) => arrow(*inner),
         DataFusionError::SchemaError(inner, _) => schema(&inner),
+        DataFusionError::NotImplemented(text) if text.contains("logical expression") => {
+            Error::unsupported("this form of subquery is not supported here")
+        }
         DataFusionError::NotImplemented(text) => Error::unsupported(clean(&text)),
         DataFusionError::ResourcesExhausted(_) => {
             Error::TooLarge { what: "statement needs too much memory".to_owned() }
@@ -63,7 +66,8 @@ fn from_shared(shared: &DataFusionError) -> Error {
 }
 
 fn clean(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim().to_owned()
+    let line = text.lines().next().unwrap_or_default().trim();
+    line.trim_start_matches("Error during planning: ").to_owned()
 }
 
 fn arrow(error: datafusion::arrow::error::ArrowError) -> Error {

@@ -51,13 +51,7 @@ pub enum Message {
     },
     /// "Durable here up to `flush_lsn`", and a promise not to stand for one lease from receipt of
     /// the message that is echoed by `echo`.
-    Ack {
-        epoch: Epoch,
-        flush_lsn: Lsn,
-        apply_lsn: Lsn,
-        record_version: u64,
-        echo: Instant,
-    },
+    Ack { epoch: Epoch, flush_lsn: Lsn, apply_lsn: Lsn, record_version: u64, echo: Instant },
     /// "I follow or have promised a higher epoch than yours."
     Refuse { refused: Epoch, higher: Epoch, cause: RefuseCause, record: Option<ClusterState> },
     /// A candidate asks whether anybody hears the primary.

@@ -127,8 +127,9 @@ impl Reasons {
                 part.split_once(':').map_or((part, None), |(n, d)| (n, Some(d)));
             let reason = Reason::ALL.into_iter().find(|reason| reason.text() == name)?;
             match (reason, directories) {
-                (Reason::FailedTemporaryDirectory, Some(list)) => reasons
-                    .set_failed_directories(list.split(',').map(str::to_owned).collect()),
+                (Reason::FailedTemporaryDirectory, Some(list)) => {
+                    reasons.set_failed_directories(list.split(',').map(str::to_owned).collect())
+                }
                 (Reason::FailedTemporaryDirectory, None) | (_, Some(_)) => return None,
                 (other, None) => reasons.insert(other),
             }

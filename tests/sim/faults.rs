@@ -9,18 +9,44 @@ use crate::rng::Rng;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    Crash { node: NodeId, power: bool, down: Duration },
-    CrashAll { power: bool },
-    Pause { node: NodeId, span: Duration },
+    Crash {
+        node: NodeId,
+        power: bool,
+        down: Duration,
+    },
+    CrashAll {
+        power: bool,
+    },
+    Pause {
+        node: NodeId,
+        span: Duration,
+    },
     /// Nothing gets from the first to the second; both ways where `both`.
-    Cut { from: NodeId, to: NodeId, both: bool, span: Duration },
-    CoordinatorDown { span: Duration },
+    Cut {
+        from: NodeId,
+        to: NodeId,
+        both: bool,
+        span: Duration,
+    },
+    CoordinatorDown {
+        span: Duration,
+    },
     /// One host cannot reach the coordinator.
-    CoordinatorCut { node: NodeId, span: Duration },
-    SlowDisk { node: NodeId, span: Duration },
+    CoordinatorCut {
+        node: NodeId,
+        span: Duration,
+    },
+    SlowDisk {
+        node: NodeId,
+        span: Duration,
+    },
     /// The host's data directory is lost; it comes back as a new life.
-    Wipe { node: NodeId },
-    Release { node: NodeId },
+    Wipe {
+        node: NodeId,
+    },
+    Release {
+        node: NodeId,
+    },
 }
 
 pub fn draw(rng: &mut Rng, nodes: &[NodeId], manual: bool) -> Fault {

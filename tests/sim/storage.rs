@@ -197,8 +197,7 @@ impl Storage {
     pub fn open(&mut self, incarnation: Incarnation) -> LogState {
         if self.wal.is_none() {
             let directory = Path::new(LOG);
-            let opened =
-                Wal::open(self.disk.clone(), directory, identity(incarnation), OPTIONS);
+            let opened = Wal::open(self.disk.clone(), directory, identity(incarnation), OPTIONS);
             let (wal, recovered) = opened.expect("a log that was cut off is readable");
             self.doubtful = matches!(recovered.tail, Tail::Doubtful { .. });
             self.commit_found = recovered.commit_lsn;

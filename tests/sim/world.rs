@@ -408,10 +408,8 @@ impl World {
                     self.soon(5_000, 400_000, Action::Seed { host: id, life, from });
                 }
                 Effect::AskRelease { of } => {
-                    let event = Event::Request {
-                        ticket: 0,
-                        request: Request::Release { to: Some(id) },
-                    };
+                    let event =
+                        Event::Request { ticket: 0, request: Request::Release { to: Some(id) } };
                     let life = self.hosts[&of].life;
                     self.soon(200, 5_000, Action::Local { host: of, life, event });
                 }
@@ -727,9 +725,8 @@ impl World {
     /// Only where another member of the recorded set still has its data: no rule helps otherwise.
     pub fn wipe(&mut self, id: NodeId) {
         let record = &self.register.record;
-        let safe = self.hosts.values().any(|host| {
-            host.id != id && record.is_in_sync(host.member())
-        });
+        let safe =
+            self.hosts.values().any(|host| host.id != id && record.is_in_sync(host.member()));
         if !safe {
             return;
         }

@@ -62,8 +62,7 @@ fn a_healthy_pair() {
         detail_state: "None".to_owned(),
         ..reply(1, "primary")
     };
-    let second =
-        StatusReply { heard_primary_ago_ms: Some(60), open: false, ..reply(2, "in-sync") };
+    let second = StatusReply { heard_primary_ago_ms: Some(60), open: false, ..reply(2, "in-sync") };
     let cluster = Cluster { nodes: vec![view(1, Ok(primary)), view(2, Ok(second))] };
     let lines = lines(&cluster);
     assert!(lines.iter().all(|line| !line.attention), "{lines:?}");

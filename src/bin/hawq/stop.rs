@@ -80,7 +80,10 @@ impl Stop<'_> {
             return Ok(false);
         }
         self.announce(sessions);
-        match rpc::stop(&address, &access, wire(self.mode)).await {
+        let patience = if self.mode == Mode::Immediate { KILL_TIMEOUT } else { self.timeout };
+        let asked = tokio::time::timeout(patience, rpc::stop(&address, &access, wire(self.mode)));
+        let silent = |_| Err(format!("no answer within {} s", patience.as_secs()));
+        match asked.await.unwrap_or_else(silent) {
             Ok(outcome) if !outcome.ok => {
                 self.report.error(&outcome.text);
                 return Ok(false);
@@ -99,7 +102,7 @@ impl Stop<'_> {
                 process.signal(Signal::SIGKILL);
             }
         }
-        if !process.wait_for_end(self.timeout).await && !self.kill(process).await {
+        if !process.wait_for_end(patience).await && !self.kill(process).await {
             self.report.error(&format!("{title} stop failed"));
             return Ok(false);
         }

@@ -4,9 +4,7 @@
 //! lease; so nothing is acked before the epoch is in the control file.
 
 use crate::ha::Cause;
-use crate::types::{
-    Epoch, Incarnation, Instant, Lsn, Member, Message, NodeId, TimelineHistory,
-};
+use crate::types::{Epoch, Incarnation, Instant, Lsn, Member, Message, NodeId, TimelineHistory};
 use crate::wal::record::boundary_at;
 
 use super::super::event::{Effect, Level, LogState};
@@ -29,9 +27,16 @@ pub(crate) struct Follow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FollowStage {
     /// Hello was said; the primary's Align is awaited (or waits for the control file).
-    Aligning { offered: Option<TimelineHistory> },
-    Cutting { at: Lsn, history: TimelineHistory },
-    Streaming { history: TimelineHistory },
+    Aligning {
+        offered: Option<TimelineHistory>,
+    },
+    Cutting {
+        at: Lsn,
+        history: TimelineHistory,
+    },
+    Streaming {
+        history: TimelineHistory,
+    },
 }
 
 impl Node {
@@ -138,7 +143,8 @@ impl Node {
 
     pub(crate) fn follow_deadline(&self, follow: &Follow) -> Instant {
         let unaligned = !matches!(follow.stage, FollowStage::Streaming { .. });
-        let hello = if unaligned || self.seeding.is_some() { follow.hello_at } else { Instant(u64::MAX) };
+        let hello =
+            if unaligned || self.seeding.is_some() { follow.hello_at } else { Instant(u64::MAX) };
         let hello = if self.log.cutting.is_some() { Instant(u64::MAX) } else { hello };
         self.stands_at().map_or(hello, |at| at.min(hello))
     }

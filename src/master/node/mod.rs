@@ -120,7 +120,8 @@ impl Node {
         effects.push(Effect::Flush { epoch: node.log.history.last_epoch() });
         let named = node.control.record.as_ref().is_some_and(|record| record.primary == me.node);
         if node.log.empty_life() && !named {
-            node.seeding = Some(Seeding { reason: "new data directory".to_owned(), fetching: false });
+            node.seeding =
+                Some(Seeding { reason: "new data directory".to_owned(), fetching: false });
         }
         node.join(now, "starting up", effects);
         node
@@ -154,13 +155,13 @@ impl Node {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let role = match &self.role {
-            Role::Joining { again_at, .. } => Some(self.stands_at().map_or(*again_at, |at| at.min(*again_at))),
+            Role::Joining { again_at, .. } => {
+                Some(self.stands_at().map_or(*again_at, |at| at.min(*again_at)))
+            }
             Role::Following(follow) => Some(self.follow_deadline(follow)),
             Role::TakingOver(attempt) => Self::attempt_deadline(attempt),
             Role::Primary(reign) => Some(self.reign_deadline(reign)),
-            Role::SteppingDown { reign, until, .. } => {
-                Some(self.reign_deadline(reign).min(*until))
-            }
+            Role::SteppingDown { reign, until, .. } => Some(self.reign_deadline(reign).min(*until)),
         };
         let release = self.awaiting_release.map(|(_, until)| until);
         [role, release].into_iter().flatten().min()
@@ -243,9 +244,11 @@ impl Node {
 
     /// Takes over a newer version of the record, from whoever has it.
     pub(crate) fn adopt(&mut self, record: ClusterState, effects: &mut Vec<Effect>) -> bool {
-        let newer = self.control.record.as_ref().is_none_or(|known| {
-            (record.epoch, record.version) > (known.epoch, known.version)
-        });
+        let newer = self
+            .control
+            .record
+            .as_ref()
+            .is_none_or(|known| (record.epoch, record.version) > (known.epoch, known.version));
         if !newer || record.cluster_id != self.cluster {
             return false;
         }
@@ -273,4 +276,3 @@ impl Node {
         members.copied().filter(|node| *node != self.me.node).collect()
     }
 }
-

@@ -145,7 +145,8 @@ impl Node {
             RefuseCause::Promised if matches!(self.role, Role::Primary(_)) => {
                 // A promise is not an epoch: read the record, and if it still names us go on
                 // above the epoch met; sessions wait meanwhile (rule 7).
-                let text = format!("epoch {higher} was promised to a candidate; reading the record");
+                let text =
+                    format!("epoch {higher} was promised to a candidate; reading the record");
                 Self::report(Level::Warn, text, effects);
                 if let Some(reign) = self.reign_mut() {
                     let requests = reign.take_requests();

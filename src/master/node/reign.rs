@@ -230,7 +230,8 @@ impl Node {
     }
 
     pub(crate) fn ship_all(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let nodes: Vec<NodeId> = self.reign().iter().flat_map(|r| r.standbys.keys().copied()).collect();
+        let nodes: Vec<NodeId> =
+            self.reign().iter().flat_map(|r| r.standbys.keys().copied()).collect();
         for node in nodes {
             self.ship(now, node, effects);
         }
@@ -243,7 +244,8 @@ impl Node {
         let epoch = reign.epoch;
         let Some(progress) = reign.standbys.get_mut(&to) else { return };
         let streaming = progress.stage == Stage::Streaming && !progress.shipping;
-        if !streaming || progress.sent >= end || progress.sent.bytes_since(progress.acked) > window {
+        if !streaming || progress.sent >= end || progress.sent.bytes_since(progress.acked) > window
+        {
             return;
         }
         progress.shipping = true;

@@ -17,8 +17,13 @@ const REQUESTS_MAX: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    Admit { node: NodeId, entry: MemberEntry },
-    Remove { node: NodeId },
+    Admit {
+        node: NodeId,
+        entry: MemberEntry,
+    },
+    Remove {
+        node: NodeId,
+    },
     /// Not a change: answered when the reign opens.
     Opened,
     Nothing,
@@ -300,10 +305,15 @@ impl Reign {
             }
             reasons.push(format!("node {node} leaves the in-sync set: {reason}"));
         }
-        let slow: BTreeSet<Member> = proposed.in_sync.iter().copied().filter(|member| {
-            *member != me
-                && self.standbys.get(&member.node).is_none_or(|p| now >= p.too_slow_at(timeout))
-        }).collect();
+        let slow: BTreeSet<Member> = proposed
+            .in_sync
+            .iter()
+            .copied()
+            .filter(|member| {
+                *member != me
+                    && self.standbys.get(&member.node).is_none_or(|p| now >= p.too_slow_at(timeout))
+            })
+            .collect();
         let keep = if strict { 2 } else { 1 };
         for member in slow {
             if proposed.in_sync.len() > keep {
