@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, HAWQ, Node, Shape, clean, free_port, psql};
+use crate::cluster::{Cluster, HAWQ, Node, Shape, clean, end_all_of, free_port, psql};
 use crate::run::{Outcome, run};
 use crate::wait::{eventually, seconds};
 
@@ -64,6 +64,8 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         let _ = self.hawq(&["stop", "master", "-a", "-M", "immediate"]);
+        let left = end_all_of(self.folder.path());
+        assert!(left.is_empty() || std::thread::panicking(), "left behind: {left:#?}");
     }
 }
 
@@ -213,6 +215,7 @@ fn a_corrupt_record_in_the_middle_is_refused_with_its_place() {
 fn a_corrupt_last_record_never_leads() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
+    cluster.may_log("doubtful end of the log");
     psql(primary.pg_port, "create table newest (id int)").expect("create");
     let standby = cluster.other_masters(&primary).remove(0);
     cluster.kill(&primary);

@@ -97,6 +97,9 @@ impl Node {
                     })
                     .map(|member| member.node.to_string())
                     .collect();
+                if missing.is_empty() {
+                    return "waits for its own log".to_owned();
+                }
                 format!("waits for the flush of node {}", missing.join(", "))
             }
             Role::SteppingDown { .. } => "handing the reign back".to_owned(),
