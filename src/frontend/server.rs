@@ -314,13 +314,16 @@ async fn connect<B: Backend>(
     let connection = Connection::new(stream);
     match timeout(shared.options.authentication_timeout, enter(&shared, connection, peer)).await {
         Ok(Ok(Some(session))) => serve(session).await,
-        Ok(Err((connection, stop))) => part(connection, stop).await,
+        Ok(Err(refused)) => {
+            let (connection, stop) = *refused;
+            part(connection, stop).await;
+        }
         // A cancel request was heard, or a client took too long to say who it is.
         Ok(Ok(None)) | Err(_) => {}
     }
 }
 
-type Entered<B> = Result<Option<Session<<B as Backend>::Session>>, (Connection, Stop)>;
+type Entered<B> = Result<Option<Session<<B as Backend>::Session>>, Box<(Connection, Stop)>>;
 
 async fn enter<B: Backend>(
     shared: &Shared<B>,
@@ -330,7 +333,7 @@ async fn enter<B: Backend>(
     match startup::receive(shared, &mut connection).await {
         Ok(Some(startup)) => startup::admit(shared, connection, &startup, peer).map(Some),
         Ok(None) => Ok(None),
-        Err(stop) => Err((connection, stop)),
+        Err(stop) => Err(Box::new((connection, stop))),
     }
 }
 

@@ -79,11 +79,6 @@ impl SocketFile {
             .map_err(failed("set permissions of", &path))?;
         Ok((SocketFile { path, lock_path, _lock: lock }, listener))
     }
-
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for SocketFile {
@@ -166,7 +161,7 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(directory.path().join(".s.PGSQL.5432")));
         std::fs::write(directory.path().join(".s.PGSQL.5432.lock"), "999999999\n").unwrap();
         let (again, _listener) = claim().unwrap();
-        assert!(BlockingStream::connect(again.path()).is_ok());
+        assert!(BlockingStream::connect(&again.path).is_ok());
     }
 
     /// A server that does not use our lock: its process is alive and answers.

@@ -3,6 +3,7 @@
 //! Exhaustive matches without a `_` arm, so that a new kind of error does not compile until it has
 //! a code. It never words a message: the error's own `Display` does.
 
+#[cfg(test)]
 use std::fmt::Write as _;
 
 use crate::catalog::{self, CommitError};
@@ -112,7 +113,7 @@ pub fn of_query(error: &query::Error) -> SqlState {
 }
 
 /// The table of `docs/sqlstates.md`.
-#[must_use]
+#[cfg(test)]
 pub fn markdown() -> String {
     let mut text = String::from(
         "# SQLSTATEs\n\nWhat this server answers and when. Printed from \

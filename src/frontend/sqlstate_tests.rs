@@ -1,3 +1,5 @@
+//! Every kind of error against its SQLSTATE, row by row.
+
 use super::sqlstate::{markdown, of_catalog, of_commit, of_query};
 use crate::catalog::{self, CommitError, TypeError};
 use crate::query;

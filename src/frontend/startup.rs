@@ -94,15 +94,15 @@ pub(crate) fn admit<B: Backend>(
     mut connection: Connection,
     startup: &Startup,
     peer: Peer,
-) -> Result<Session<B::Session>, (Connection, Stop)> {
+) -> Result<Session<B::Session>, Box<(Connection, Stop)>> {
     match try_admit(shared, &mut connection, startup, peer) {
-        Err(stop) => Err((connection, stop)),
+        Err(stop) => Err(Box::new((connection, stop))),
         Ok((backend, registration)) => {
             connection.obey(registration.ending());
             let mut session = Session::new(connection, backend, registration);
             match greet(&mut session) {
                 Ok(()) => Ok(session),
-                Err(stop) => Err((session.connection, stop)),
+                Err(stop) => Err(Box::new((session.connection, stop))),
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use std::future::Future;
 
-use crate::types::{ClusterState, Lsn};
+use crate::types::{ClusterState, Epoch, Lsn};
 
 /// In whose name the record is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,9 @@ pub enum SwapOutcome {
     /// The record is now the proposed one (also when it already was, by its nonce).
     Done,
     /// Certainly not applied and never will be; the record as it stands, where it is known.
-    Failed { current: Option<Box<ClusterState>>, reason: String },
+    /// `met` is the highest epoch that stands in the way, zero where there is none: the next
+    /// attempt goes above it.
+    Failed { current: Option<Box<ClusterState>>, reason: String, met: Epoch },
     /// It may have been applied or may yet be.
     Unknown { reason: String },
 }

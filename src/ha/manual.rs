@@ -138,6 +138,7 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
         SwapOutcome::Failed {
             current: self.store.current().map(Box::new),
             reason: "the record has changed meanwhile".to_owned(),
+            met: Epoch::ZERO,
         }
     }
 }
@@ -167,7 +168,7 @@ impl<S: RecordStore, W: Witnesses> Coordinator for ManualCoordinator<S, W> {
     async fn compare_and_swap(&self, authority: Authority, proposed: ClusterState) -> SwapOutcome {
         let Some(current) = self.store.current() else {
             let reason = "this node has not learned the cluster state yet".to_owned();
-            return SwapOutcome::Failed { current: None, reason };
+            return SwapOutcome::Failed { current: None, reason, met: Epoch::ZERO };
         };
         if current.nonce == proposed.nonce && current.version == proposed.version {
             return SwapOutcome::Done;

@@ -171,7 +171,11 @@ pub enum Verdict {
 }
 
 fn refuse(reason: String) -> Verdict {
-    Verdict::Answer(SwapOutcome::Failed { current: None, reason })
+    refuse_above(reason, Epoch::ZERO)
+}
+
+fn refuse_above(reason: String, met: Epoch) -> Verdict {
+    Verdict::Answer(SwapOutcome::Failed { current: None, reason, met })
 }
 
 /// Restart: the primary takes over from itself.
@@ -192,7 +196,10 @@ pub fn decide_restart(
         return Verdict::Write { says: Some(says) };
     }
     if heard.promised() > proposed.epoch {
-        return refuse(format!("segments have promised epoch {}", heard.promised()));
+        return refuse_above(
+            format!("segments have promised epoch {}", heard.promised()),
+            heard.promised(),
+        );
     }
     match confirm(current, proposed.primary, heard) {
         Ok(()) => Verdict::Write { says: None },
@@ -246,6 +253,7 @@ fn overtaken(proposed: &ClusterState, heard: &Heard) -> Option<Verdict> {
     Some(Verdict::Answer(SwapOutcome::Failed {
         current: current.cloned().map(Box::new),
         reason: format!("epoch {epoch} is already followed"),
+        met: epoch,
     }))
 }
 
@@ -312,6 +320,7 @@ fn overtaken_in_reign(proposed: &ClusterState, heard: &Heard) -> Option<Verdict>
     Some(Verdict::Answer(SwapOutcome::Failed {
         current: newer.cloned().map(Box::new),
         reason: format!("a segment follows epoch {}", heard.followed()),
+        met: heard.followed(),
     }))
 }
 

@@ -13,3 +13,6 @@ pub use coordinator::{Authority, Coordinator, ReadOutcome, SwapOutcome};
 pub use lease::{Promise, fence};
 pub use manual::{ManualCoordinator, ManualShrink, RecordStore, Witnesses};
 pub use takeover::{Attempt, Candidate, Cause, Inquiry, Phase, Refusal, nonce};
+
+#[cfg(test)]
+mod takeover_tests;

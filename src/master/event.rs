@@ -39,6 +39,7 @@ pub struct LogState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "short-lived, moved once; boxing costs more")]
 pub enum Event {
     Received {
         from: Member,
@@ -116,6 +117,7 @@ pub enum Request {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "short-lived, moved once; boxing costs more")]
 pub enum Effect {
     /// Write one record at `lsn`; durable only after a later `Flushed`.
     Append {

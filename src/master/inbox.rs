@@ -16,6 +16,7 @@ const WAITING_MAX: usize = 65_536;
 const COMPLETIONS_MAX: usize = 1 << 22;
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once, from the queue to the node")]
 pub(super) enum Input {
     Event(Event),
     /// A transaction that was checked for conflicts in the reign of `epoch`.
@@ -24,8 +25,6 @@ pub(super) enum Input {
         ticket: u64,
         payload: Vec<u8>,
     },
-    /// Show the node's state as it is now.
-    Publish,
 }
 
 #[derive(Debug)]
@@ -52,10 +51,6 @@ impl Inbox {
     pub(super) fn propose(&self, epoch: Epoch, ticket: u64, payload: Vec<u8>) -> bool {
         let input = Input::Propose { epoch, ticket, payload };
         self.queue.push_below(input, WAITING_MAX).is_ok()
-    }
-
-    pub(super) fn publish(&self) {
-        let _ = self.queue.push(Input::Publish);
     }
 
     pub(super) fn drain(&self, wait: std::time::Duration, out: &mut Vec<Input>) -> Drained {

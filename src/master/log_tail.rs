@@ -58,10 +58,6 @@ impl LogTail {
         tail.flushed = tail.flushed.min(at);
     }
 
-    pub(super) fn clear(&self) {
-        self.lock().clear();
-    }
-
     /// Whole records from `from` on that end at or before `upto`: at most `max_bytes`, but at
     /// least one. `None` where `from` is not the beginning of a record that is held.
     pub(super) fn read(&self, from: Lsn, upto: Lsn, max_bytes: usize) -> Option<Vec<Arc<[u8]>>> {

@@ -77,7 +77,6 @@ impl<W: World> NodeLoop<W> {
                 self.perform(vec![Effect::Rejected { ticket, reason }]);
                 false
             }
-            Input::Publish => true,
         }
     }
 

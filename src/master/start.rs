@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, watch};
 
 use crate::catalog::{Catalog, Commit, RocksStore};
 use crate::frontend::Sessions;
@@ -39,7 +39,6 @@ use super::node::{Node, NodeSettings};
 use super::node_loop::NodeLoop;
 use super::parts::{DigestCache, Parts};
 use super::performer::Performer;
-use super::queue::Queue;
 use super::segments::{Driver, Segments};
 use super::services::{self, Services};
 use super::threads::{Queues, Threads};

@@ -101,11 +101,6 @@ impl Waiters {
         all.any(|waiter| waiter.xid == xid)
     }
 
-    /// Another life of this node: positions begin anew.
-    pub(super) fn reset(&self, applied: Lsn) {
-        self.lock().applied = applied;
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -52,10 +52,13 @@ pub(crate) struct StatementContext {
     pub view_columns: Arc<ViewColumns>,
 }
 
+/// Names and type oids of columns.
+type NamedTypes = Arc<Vec<(String, u32)>>;
+
 /// Columns of views by the view's oid and text: names and types.
 #[derive(Debug, Default)]
 pub(crate) struct ViewColumns {
-    known: Mutex<BTreeMap<(u32, String), Arc<Vec<(String, u32)>>>>,
+    known: Mutex<BTreeMap<(u32, String), NamedTypes>>,
 }
 
 /// Views remembered; beyond that all are forgotten.

@@ -80,7 +80,8 @@ async fn catalog_relations_answer_filters_joins_and_groups() {
         ("select n.nspname, count(*) from pg_namespace n join pg_class c on c.relnamespace = n.oid \
             where c.relkind = 'r' group by n.nspname having count(*) > 5 order by 1",
             "nspname:19 count:20", &["pg_catalog|17"]),
-        ("select f.fsname, s.spcname from pg_filespace f join pg_tablespace s on s.spcfsoid = f.oid \
+        ("select f.fsname, s.spcname from pg_filespace f \
+          join pg_tablespace s on s.spcfsoid = f.oid \
             order by 2", "fsname:19 spcname:19",
             &["pg_system|pg_default", "pg_system|pg_global"]),
         ("with q as (select rsqname from pg_resqueue) select * from q order by rsqname desc",
@@ -260,7 +261,7 @@ async fn ddl_is_seen_in_its_transaction_and_after_its_commit_only() {
         run(&mut other, columns).await.unwrap().rows,
         ["a|integer|true", "b|character varying(10)|false", "c|numeric(10,2)|false"]
     );
-    assert_eq!(run(&mut one, "table_missing").await.is_err(), true);
+    assert!(run(&mut one, "table_missing").await.is_err());
     let refused = run(&mut one, "select * from s.t").await.unwrap_err();
     assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
     let refused = run(&mut one, "drop schema s").await.unwrap_err();

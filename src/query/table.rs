@@ -97,11 +97,15 @@ impl Source for Stored {
     }
 }
 
+/// Gives the rows of a computed relation, a column's value after another.
+pub(crate) type ComputeRows =
+    fn(&StatementContext, &SchemaRef) -> Result<Vec<Vec<ScalarValue>>, Error>;
+
 /// A relation whose rows are computed from the catalog or the running server.
 #[derive(Debug)]
 pub(crate) struct Computed {
     pub schema: SchemaRef,
-    pub rows: fn(&StatementContext, &SchemaRef) -> Result<Vec<Vec<ScalarValue>>, Error>,
+    pub rows: ComputeRows,
 }
 
 impl Source for Computed {

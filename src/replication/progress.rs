@@ -28,7 +28,7 @@ pub struct Progress {
     /// A `Ship` is under way; its end is not known yet.
     pub shipping: bool,
     pub last_heard: Instant,
-    /// When the message was sent (our clock) that the newest ack echoes: its lease counts from here.
+    /// When the message was sent that the newest ack echoes: its lease counts from then.
     pub echo: Option<Instant>,
     /// The version of the record that it has confirmed to know.
     pub record_version: u64,

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[expect(clippy::len_without_is_empty, reason = "nobody asks whether a file is empty")]
 pub trait DiskFile: Send + 'static {
     fn len(&self) -> io::Result<u64>;
     /// Reads up to `buffer.len()` bytes at `offset`; 0 at the end of the file.

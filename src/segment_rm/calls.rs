@@ -16,12 +16,14 @@ use super::fence::FenceState;
 use super::service::Stop;
 
 /// What a call brings.
+#[expect(clippy::large_enum_variant, reason = "a few at a time, moved once")]
 pub(super) enum Input {
     Probe { answer: oneshot::Sender<Answer> },
     Fence { request: FenceRequest, answer: oneshot::Sender<Answer> },
 }
 
 /// What the machine says to it.
+#[expect(clippy::large_enum_variant, reason = "a few at a time, moved once")]
 pub(super) enum Answer {
     Probe { failure: Option<String> },
     Fence { accepted: bool, fence: FenceState },

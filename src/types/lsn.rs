@@ -15,7 +15,7 @@ impl Lsn {
     /// The position `bytes` further on.
     #[must_use]
     pub fn advance(self, bytes: u64) -> Lsn {
-        Lsn(self.0.checked_add(bytes).unwrap_or(u64::MAX))
+        Lsn(self.0.saturating_add(bytes))
     }
 
     /// How many bytes lie between `earlier` and here; zero when `earlier` is not earlier.

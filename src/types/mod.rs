@@ -22,3 +22,6 @@ pub use record::{ClusterState, MemberEntry, Mode, Nonce, Voter};
 pub use segment::{
     Heartbeat, ProbeOutcome, Reason, Reasons, RegistrationOrder, SegmentStatus, UP_HISTORY_TEXT,
 };
+
+#[cfg(test)]
+mod types_tests;

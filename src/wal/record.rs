@@ -255,7 +255,7 @@ pub fn decode_payload(payload: &[u8]) -> Result<(PayloadKind, &[u8]), Flaw> {
     }
 }
 
-/// The offset in `records` (whole encoded ones) that lies `skip` bytes on, if a record begins there.
+/// The offset in `records` (whole encoded ones) that lies `skip` bytes on, if one begins there.
 #[must_use]
 pub fn boundary_at(records: &[u8], skip: u64) -> Option<usize> {
     let skip = usize::try_from(skip).ok()?;

@@ -1,7 +1,7 @@
 //! The record, held linearizably by nobody in particular; questions and answers may get lost.
 
 use aerie::ha::{ReadOutcome, SwapOutcome};
-use aerie::types::{ClusterState, Member};
+use aerie::types::{ClusterState, Epoch, Member};
 
 #[derive(Debug)]
 pub struct Register {
@@ -28,11 +28,19 @@ impl Register {
         if self.past.iter().any(|record| record.nonce == proposed.nonce) {
             // It took effect and was followed by another.
             let current = Some(Box::new(self.record.clone()));
-            return SwapOutcome::Failed { current, reason: "superseded".to_owned() };
+            return SwapOutcome::Failed {
+                current,
+                reason: "superseded".to_owned(),
+                met: Epoch::ZERO,
+            };
         }
         if self.record.version + 1 != proposed.version {
             let current = Some(Box::new(self.record.clone()));
-            return SwapOutcome::Failed { current, reason: "another version".to_owned() };
+            return SwapOutcome::Failed {
+                current,
+                reason: "another version".to_owned(),
+                met: Epoch::ZERO,
+            };
         }
         if proposed.epoch > self.record.epoch {
             assert!(

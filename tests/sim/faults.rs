@@ -47,6 +47,10 @@ pub enum Fault {
     Release {
         node: NodeId,
     },
+    /// A segment's agent dies, or comes back.
+    Segment {
+        agent: u64,
+    },
 }
 
 pub fn draw(rng: &mut Rng, nodes: &[NodeId], manual: bool) -> Fault {
@@ -55,7 +59,8 @@ pub fn draw(rng: &mut Rng, nodes: &[NodeId], manual: bool) -> Fault {
     let span = rng.between(Duration::from_millis(50), Duration::from_millis(3000));
     let power = rng.percent(50);
     match rng.below(if manual { 60 } else { 100 }) {
-        0..30 => Fault::Crash { node, power, down: span },
+        0..8 => Fault::Segment { agent: rng.next() },
+        8..30 => Fault::Crash { node, power, down: span },
         30..34 => Fault::CrashAll { power },
         34..50 => Fault::Pause { node, span },
         50..56 => Fault::SlowDisk { node, span },

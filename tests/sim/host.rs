@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aerie::fts::Machine;
 use aerie::master::node::Node;
 use aerie::types::{Incarnation, Instant, Lsn, Member, NodeId};
 
@@ -25,6 +26,10 @@ pub struct Host {
     pub tickets: BTreeMap<u64, u64>,
     pub wake: Option<Instant>,
     pub flush_slow: bool,
+    pub fts: Machine,
+    pub fts_wake: Option<Instant>,
+    /// When it was last started or woken: what came before may still be waiting.
+    pub woke: Instant,
 }
 
 impl Host {

@@ -7,6 +7,7 @@ mod faults;
 mod host;
 mod rng;
 mod scenario;
+mod segments;
 mod storage;
 mod world;
 

@@ -76,6 +76,7 @@ impl Stage {
                     manual: parsed(&mut args, "manual")?.unwrap_or(false),
                     strict: parsed(&mut args, "strict")?.unwrap_or(false),
                     trace: true,
+                    segments: 0,
                     ..Options::default()
                 };
                 self.world = Some(World::quiet(options));
@@ -162,7 +163,14 @@ impl World {
         let mut world = World::new(1, options);
         world.calm = true;
         world.queue.retain(|_, action| {
-            !matches!(action, Action::Client | Action::Reader | Action::Person | Action::Fault)
+            !matches!(
+                action,
+                Action::Client
+                    | Action::Reader
+                    | Action::Person
+                    | Action::Fault
+                    | Action::Beat { .. }
+            )
         });
         world
     }

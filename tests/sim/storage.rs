@@ -2,17 +2,20 @@
 //! in-memory store, the control file; and what a crash leaves of them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 
-use aerie::catalog::{Catalog, Change, Digest, GP_SEGMENT_CONFIGURATION, MemoryStore, RowKey};
+use aerie::catalog::{Catalog, Change, Digest, MemoryStore, PG_DESCRIPTION, RowKey};
 use aerie::catalog::{Datum, Transaction};
+use aerie::fts::SegmentRow;
 use aerie::master::{Control, LogState, Payload};
 use aerie::runtime::SimDisk;
 use aerie::types::{Epoch, Incarnation, Lsn, TimelineHistory};
 use aerie::wal::record::{Record, decode_payload, encode_payload};
 use aerie::wal::{Identity, Options, PayloadKind, Tail, Wal};
 
+use crate::segments::rows_of;
 use crate::world::CLUSTER;
 
 const LOG: &str = "/pg_xlog";
@@ -24,7 +27,7 @@ const OPTIONS: Options = Options { file_bytes: 16 << 10, ring_bytes: 4 << 10 };
 pub fn transaction(write: u64) -> Vec<u8> {
     let order = Datum::Int4((write % 50) as i32);
     let change = Change {
-        key: RowKey::new(GP_SEGMENT_CONFIGURATION, &[order]),
+        key: RowKey::new(PG_DESCRIPTION, &[order]),
         row: Some(write.to_le_bytes().to_vec()),
     };
     let (snapshot, guards) = (Lsn::ZERO, Vec::new());
@@ -56,7 +59,13 @@ pub struct Storage {
     /// What the log holds, by where each record ends: for the checks.
     index: BTreeMap<Lsn, Entry>,
     commit_found: Lsn,
+    /// `gp_segment_configuration` as applied, and as it was when the catalog was last flushed.
+    pub segments: Rows,
+    segments_durable: Rows,
 }
+
+/// Segment rows by registration order.
+pub type Rows = BTreeMap<NonZeroU32, SegmentRow>;
 
 fn identity(incarnation: Incarnation) -> Identity {
     Identity { cluster: CLUSTER, incarnation }
@@ -81,6 +90,8 @@ impl Storage {
             doubtful: false,
             index: BTreeMap::new(),
             commit_found: Lsn::ZERO,
+            segments: Rows::new(),
+            segments_durable: Rows::new(),
         }
     }
 
@@ -173,12 +184,14 @@ impl Storage {
             })
             .collect();
         self.catalog.apply(&payloads).expect("apply in memory");
+        payloads.iter().for_each(|(_, body)| rows_of(body, &mut self.segments));
         records.iter().map(|record| (record.end(), content(record))).collect()
     }
 
     /// Makes the catalog durable and, sometimes, drops the log that it no longer needs.
     pub fn checkpoint(&mut self, recycle: bool) -> Option<Lsn> {
         let durable = self.catalog.flush().expect("flush in memory");
+        self.segments_durable = self.segments.clone();
         recycle.then(|| self.wal().recycle(durable).expect("recycle"))
     }
 
@@ -191,6 +204,7 @@ impl Storage {
             self.disk.crash();
         }
         self.store = self.store.crash();
+        self.segments = self.segments_durable.clone();
     }
 
     /// What a starting process finds.
@@ -230,6 +244,8 @@ impl Storage {
         let (at, history) = (source.at, source.history);
         self.wal().reset(identity(incarnation), at, history).expect("reset");
         self.index = source.index;
+        self.segments = source.segments.clone();
+        self.segments_durable = source.segments;
         self.commit_found = at;
         self.doubtful = false;
         self.found()
@@ -240,7 +256,7 @@ impl Storage {
         let mut history = self.wal().history().clone();
         history.cut(at);
         let index = self.index.range(..=at).map(|(end, entry)| (*end, *entry)).collect();
-        Seed { store: self.store.image(), at, history, index }
+        Seed { store: self.store.image(), at, history, index, segments: self.segments.clone() }
     }
 }
 
@@ -251,4 +267,5 @@ pub struct Seed {
     history: TimelineHistory,
     /// What its source had applied, which the catalog in it contains: for the checks.
     index: BTreeMap<Lsn, Entry>,
+    segments: Rows,
 }

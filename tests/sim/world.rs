@@ -16,6 +16,7 @@ use crate::coordinator::Register;
 use crate::faults::{Fault, Links, draw};
 use crate::host::Host;
 use crate::rng::Rng;
+use crate::segments::{Agent, Pending, machine};
 use crate::storage::{Storage, transaction};
 
 fn control(record: Option<ClusterState>) -> Control {
@@ -30,6 +31,7 @@ pub struct Options {
     pub manual: bool,
     pub strict: bool,
     pub trace: bool,
+    pub segments: u64,
     /// True time with faults, then as long as needed (bounded) without.
     pub stormy: Duration,
     pub calm: Duration,
@@ -42,6 +44,7 @@ impl Default for Options {
             manual: false,
             strict: false,
             trace: std::env::var("SEED").is_ok(),
+            segments: 3,
             stormy: Duration::from_secs(20),
             calm: Duration::from_secs(30),
         }
@@ -50,21 +53,72 @@ impl Default for Options {
 
 #[derive(Debug)]
 pub enum Action {
-    Deliver { to: NodeId, from: Member, message: Message },
-    Local { host: NodeId, life: u64, event: Event },
-    Wake { host: NodeId, life: u64 },
-    Flushed { host: NodeId, life: u64, epoch: Epoch },
-    Applying { host: NodeId, life: u64, lsn: Lsn },
-    Control { host: NodeId, life: u64, ticket: u64, control: Box<Control> },
-    Read { host: NodeId, life: u64, attempt: u64 },
-    Swap { host: NodeId, life: u64, proposed: Box<ClusterState> },
-    Seed { host: NodeId, life: u64, from: NodeId },
+    Deliver {
+        to: NodeId,
+        from: Member,
+        message: Message,
+    },
+    Local {
+        host: NodeId,
+        life: u64,
+        event: Event,
+    },
+    Wake {
+        host: NodeId,
+        life: u64,
+    },
+    Flushed {
+        host: NodeId,
+        life: u64,
+        epoch: Epoch,
+    },
+    Applying {
+        host: NodeId,
+        life: u64,
+        lsn: Lsn,
+    },
+    Control {
+        host: NodeId,
+        life: u64,
+        ticket: u64,
+        control: Box<Control>,
+    },
+    Read {
+        host: NodeId,
+        life: u64,
+        attempt: u64,
+    },
+    Swap {
+        host: NodeId,
+        life: u64,
+        proposed: Box<ClusterState>,
+    },
+    Seed {
+        host: NodeId,
+        life: u64,
+        from: NodeId,
+    },
     Client,
     Reader,
     Person,
     Fault,
     Heal(Fault),
-    Restart { host: NodeId },
+    Restart {
+        host: NodeId,
+    },
+    /// A segment's agent sends its heartbeat.
+    Beat {
+        agent: usize,
+    },
+    Fts {
+        host: NodeId,
+        life: u64,
+        event: aerie::fts::Event,
+    },
+    FtsWake {
+        host: NodeId,
+        life: u64,
+    },
 }
 
 pub struct World {
@@ -82,6 +136,10 @@ pub struct World {
     pub tickets: u64,
     pub calm: bool,
     pub lives: u64,
+    pub agents: Vec<Agent>,
+    pub started: u64,
+    /// Writes of the fault tolerance machines that are under way, by number.
+    pub pending: BTreeMap<u64, Pending>,
     /// The next answers of the coordinator that get lost; what was asked takes effect.
     pub lose_answers: u64,
     /// Swaps take so long to get to the coordinator.
@@ -132,6 +190,9 @@ impl World {
                 tickets: BTreeMap::new(),
                 wake: None,
                 flush_slow: false,
+                fts: machine(),
+                fts_wake: None,
+                woke: Instant(0),
             };
             (*id, host)
         });
@@ -151,6 +212,9 @@ impl World {
             tickets: 0,
             calm: false,
             lives: 0,
+            agents: Vec::new(),
+            started: 0,
+            pending: BTreeMap::new(),
             lose_answers: 0,
             delay_swaps: Duration::ZERO,
         };
@@ -161,6 +225,7 @@ impl World {
         world.after(Duration::from_millis(100), Action::Reader);
         world.after(Duration::from_millis(1500), Action::Fault);
         world.after(Duration::from_secs(1), Action::Person);
+        world.add_segments(world.options.segments);
         world
     }
 
@@ -175,7 +240,7 @@ impl World {
         self.after(wait, action);
     }
 
-    fn note(&mut self, line: impl FnOnce(&World) -> String) {
+    pub fn note(&mut self, line: impl FnOnce(&World) -> String) {
         if self.options.trace {
             let line = line(self);
             let line = format!("{:>9.3}ms {line}", self.now.0 as f64 / 1e6);
@@ -224,6 +289,10 @@ impl World {
         let alive = self.hosts.values().all(|host| host.node.is_some());
         let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied()).collect();
         if open != 1 || !all || !alive || applied.len() != 1 {
+            return false;
+        }
+        let primary = self.hosts.values().find(|host| host.open).map(|host| host.id);
+        if !primary.is_some_and(|id| self.segments_settled(id)) {
             return false;
         }
         let digests: BTreeSet<_> = self.hosts.values().map(|h| h.storage.digest()).collect();
@@ -291,6 +360,9 @@ impl World {
             Action::Fault => self.fault(),
             Action::Heal(fault) => self.heal(fault),
             Action::Restart { host } => self.restart(host),
+            Action::Beat { agent } => self.beat(agent),
+            Action::Fts { host, life, event } => self.fts_step(host, life, event),
+            Action::FtsWake { host, life } => self.fts_wake(host, life),
         }
     }
 
@@ -301,6 +373,8 @@ impl World {
             | Action::Wake { host, .. }
             | Action::Flushed { host, .. }
             | Action::Applying { host, .. }
+            | Action::Fts { host, .. }
+            | Action::FtsWake { host, .. }
             | Action::Control { host, .. } => Some(*host),
             _ => None,
         }
@@ -417,7 +491,10 @@ impl World {
                 Effect::Close { .. } => {
                     let host = self.hosts.get_mut(&id).unwrap();
                     host.open = false;
-                    host.waiting.clear();
+                    let lost: Vec<u64> = std::mem::take(&mut host.waiting).into_values().collect();
+                    lost.into_iter().for_each(|write| self.settle_segment_write(write, false));
+                    let event = aerie::fts::Event::ReignEnded;
+                    self.after(Duration::ZERO, Action::Fts { host: id, life, event });
                 }
                 Effect::Proposed { ticket, end } => {
                     let host = self.hosts.get_mut(&id).unwrap();
@@ -426,7 +503,10 @@ impl World {
                     }
                 }
                 Effect::Rejected { ticket, .. } => {
-                    self.hosts.get_mut(&id).unwrap().tickets.remove(&ticket);
+                    let write = self.hosts.get_mut(&id).unwrap().tickets.remove(&ticket);
+                    if let Some(write) = write {
+                        self.settle_segment_write(write, false);
+                    }
                 }
                 Effect::Answer { .. } | Effect::Report { .. } => {}
                 Effect::Fatal { reason } => panic!("node {id} gave up: {reason}"),
@@ -438,7 +518,15 @@ impl World {
         let storage = &self.hosts[&id].storage;
         let first = storage.first();
         self.checker.opened(id, first, |end| storage.entry_at(end).map(|entry| entry.content));
-        self.hosts.get_mut(&id).unwrap().open = true;
+        let host = self.hosts.get_mut(&id).unwrap();
+        let life = host.life;
+        let rows = host.storage.segments.values().cloned().collect();
+        if !host.open {
+            host.open = true;
+            for event in [aerie::fts::Event::ReignBegan, aerie::fts::Event::Loaded { rows }] {
+                self.after(Duration::ZERO, Action::Fts { host: id, life, event });
+            }
+        }
     }
 
     fn answer_clients(&mut self, id: NodeId) {
@@ -455,6 +543,7 @@ impl World {
             let epoch = entry.epoch;
             self.checker.acknowledged(id, epoch, end, write);
             self.note(|_| format!("node {id} acked write {write} at {end}"));
+            self.settle_segment_write(write, true);
         }
     }
 
@@ -661,7 +750,9 @@ impl World {
                 }
             }
             Fault::Pause { node, span } => {
-                self.hosts.get_mut(&node).unwrap().paused_until = self.now.after(span);
+                let host = self.hosts.get_mut(&node).unwrap();
+                host.paused_until = self.now.after(span);
+                host.woke = host.paused_until;
             }
             Fault::Cut { from, to, both, span } => {
                 self.links.cut.insert((from, to));
@@ -683,6 +774,7 @@ impl World {
                 self.after(span, Action::Heal(fault));
             }
             Fault::Wipe { node } => self.wipe(node),
+            Fault::Segment { agent } => self.turn_agent(agent as usize % self.agents.len()),
             Fault::Release { node } => {
                 let life = self.hosts[&node].life;
                 let request = Request::Release { to: None };
@@ -718,6 +810,7 @@ impl World {
         host.waiting.clear();
         host.tickets.clear();
         host.wake = None;
+        host.fts_wake = None;
         host.paused_until = Instant(0);
         host.storage.crash(power);
     }
@@ -753,6 +846,8 @@ impl World {
             return;
         }
         host.life += 1;
+        host.fts = machine();
+        host.woke = now;
         let mut effects = Vec::new();
         let found = host.storage.open(host.incarnation);
         let control = host.storage.control.clone();

@@ -11,6 +11,7 @@ const BANNED: &[(&str, &str)] = &[
     ("ping", "probe"),
     ("keepalive", "heartbeat"),
     ("utils", "a name that says what it is"),
+    ("util", "a name that says what it is"),
     ("helper", "a name that says what it is"),
     ("helpers", "a name that says what it is"),
     ("manager", "a name that says what it is"),
@@ -21,7 +22,8 @@ const OF_HAWQ: &[&str] =
     &["resource manager", "resource_manager", "resourcemanager", "slaves", "fsedbid"];
 
 /// Names of other people's libraries.
-const OF_LIBRARIES: &[&str] = &["keep_alive", "http2_keepalive", "set_keepalive", "tcp keepalive"];
+const OF_LIBRARIES: &[&str] =
+    &["keep_alive", "set_keepalive", "tcp keepalive", "http2_keepalive", "arrow::util"];
 
 fn findings(source: &Source) -> Findings {
     let mut found = Vec::new();

@@ -278,7 +278,7 @@ fn parse_offset(text: &str) -> Option<i64> {
     let sign = if text.starts_with('-') { -1 } else { 1 };
     let digits: String = text.get(1..)?.split(':').collect();
     let field = |from: usize| digits.get(from..from + 2).map_or(Some(0), number);
-    if digits.len() % 2 != 0 || !(2..=6).contains(&digits.len()) {
+    if !digits.len().is_multiple_of(2) || !(2..=6).contains(&digits.len()) {
         return None;
     }
     let (hours, minutes, seconds) = (field(0)?, field(2)?, field(4)?);

@@ -1,3 +1,5 @@
+//! What pg_hba.conf may say, what is refused, and who gets in.
+
 use super::*;
 
 fn parse(text: &str) -> Hba {

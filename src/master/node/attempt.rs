@@ -51,11 +51,9 @@ impl Node {
                 effects.push(Effect::Answer { ticket, answer });
             }
         }
-        if let Role::TakingOver(attempt) = &self.role {
-            if let Some(ticket) = attempt.cause.ticket() {
-                let answer = Answer::Refused { reason: reason.to_owned() };
-                effects.push(Effect::Answer { ticket, answer });
-            }
+        if let Some(ticket) = self.attempt_cause().and_then(Cause::ticket) {
+            let answer = Answer::Refused { reason: reason.to_owned() };
+            effects.push(Effect::Answer { ticket, answer });
         }
     }
 
@@ -242,7 +240,7 @@ impl Node {
             me: self.me,
             end: self.log.end,
             history: &self.log.history,
-            highest: self.highest_epoch(),
+            highest: self.highest_epoch().max(self.met),
             doubtful: self.log.doubtful,
         }
     }
@@ -285,10 +283,10 @@ impl Node {
     }
 
     pub(crate) fn set_swap_retry(&mut self, at: Option<Instant>) {
-        if let Role::TakingOver(attempt) = &mut self.role {
-            if let Phase::Swapping { again_at, .. } = &mut attempt.phase {
-                *again_at = at;
-            }
+        if let Role::TakingOver(attempt) = &mut self.role
+            && let Phase::Swapping { again_at, .. } = &mut attempt.phase
+        {
+            *again_at = at;
         }
     }
 

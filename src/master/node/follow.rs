@@ -4,11 +4,10 @@
 //! lease; so nothing is acked before the epoch is in the control file.
 
 use crate::ha::Cause;
-use crate::types::{Epoch, Incarnation, Instant, Lsn, Member, Message, NodeId, TimelineHistory};
+use crate::types::{Epoch, Instant, Lsn, Member, Message, NodeId, TimelineHistory};
 use crate::wal::record::boundary_at;
 
-use super::super::event::{Effect, Level, LogState};
-use super::log::Log;
+use super::super::event::{Effect, Level};
 use super::{Node, Role, Seeding};
 
 /// Following one primary in one epoch.
@@ -123,11 +122,12 @@ impl Node {
     pub(crate) fn say_hello(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let interval = self.settings.hello_interval();
         let message = self.hello();
-        if let Role::Following(follow) = &mut self.role {
-            if now >= follow.hello_at && self.log.cutting.is_none() {
-                follow.hello_at = now.after(interval);
-                effects.push(Effect::Send { to: follow.primary.node, message });
-            }
+        if let Role::Following(follow) = &mut self.role
+            && now >= follow.hello_at
+            && self.log.cutting.is_none()
+        {
+            follow.hello_at = now.after(interval);
+            effects.push(Effect::Send { to: follow.primary.node, message });
         }
     }
 
@@ -243,11 +243,11 @@ impl Node {
         self.log.flushed = end;
         self.log.history.cut(end);
         self.log.doubtful = false;
-        if let Role::Following(follow) = &mut self.role {
-            if let FollowStage::Cutting { at, history } = &follow.stage {
-                assert!(*at == end, "cut at {end} instead of {at}");
-                follow.stage = FollowStage::Streaming { history: history.clone() };
-            }
+        if let Role::Following(follow) = &mut self.role
+            && let FollowStage::Cutting { at, history } = &follow.stage
+        {
+            assert!(*at == end, "cut at {end} instead of {at}");
+            follow.stage = FollowStage::Streaming { history: history.clone() };
         }
         self.acknowledge(now, effects);
         self.promise_persisted(effects);
@@ -350,43 +350,6 @@ impl Node {
             Role::Following(_) => self.acknowledge(now, effects),
             Role::Primary(_) | Role::SteppingDown { .. } => self.own_flush(now, effects),
             Role::Joining { .. } | Role::TakingOver(_) => {}
-        }
-    }
-
-    fn seed_required(&mut self, from: Member, reason: String, effects: &mut Vec<Effect>) {
-        let text = format!("seeding from primary {}: {reason}", from.node);
-        match &mut self.seeding {
-            Some(seeding) if seeding.fetching => return,
-            Some(seeding) => seeding.fetching = true,
-            None => self.seeding = Some(Seeding { reason: reason.clone(), fetching: true }),
-        }
-        Self::report(Level::Warn, text, effects);
-        effects.push(Effect::Seed { from: from.node, reason });
-    }
-
-    pub(crate) fn seeded(
-        &mut self,
-        now: Instant,
-        incarnation: Incarnation,
-        log: LogState,
-        effects: &mut Vec<Effect>,
-    ) {
-        assert!(self.seeding.is_some(), "seeded without having asked");
-        self.seeding = None;
-        self.me.incarnation = incarnation;
-        self.log = Log::found(log);
-        effects.push(Effect::Flush { epoch: self.log.history.last_epoch() });
-        Self::report(Level::Info, format!("seeded up to lsn={}", self.log.end), effects);
-        self.join(now, "catching up after a seed", effects);
-    }
-
-    pub(crate) fn seed_failed(&mut self, now: Instant, why: &str, effects: &mut Vec<Effect>) {
-        Self::report(Level::Warn, format!("seeding failed: {why}; trying again"), effects);
-        if let Some(seeding) = &mut self.seeding {
-            seeding.fetching = false;
-        }
-        if let Role::Following(follow) = &mut self.role {
-            follow.hello_at = now.after(self.settings.lease * 2);
         }
     }
 

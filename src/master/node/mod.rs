@@ -19,6 +19,7 @@ mod log;
 mod peers;
 mod reign;
 mod requests;
+mod seeding;
 mod settings;
 mod swap;
 mod view;
@@ -73,6 +74,8 @@ pub struct Node {
     pub(crate) persist_issued: u64,
     pub(crate) persist_done: u64,
     pub(crate) attempts: u64,
+    /// The highest epoch that a failed takeover met: the next one goes above it.
+    pub(crate) met: Epoch,
     /// Sessions are open (between `Open` and `Close`), also while the node takes over again.
     pub(crate) open: bool,
     /// An operator's switchover waits for the primary to release its reign.
@@ -112,6 +115,7 @@ impl Node {
             persist_issued: 0,
             persist_done: 0,
             attempts: 0,
+            met: Epoch::ZERO,
             open: false,
             awaiting_release: None,
             yielded_until: None,

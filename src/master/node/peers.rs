@@ -203,9 +203,8 @@ impl Node {
         if let Some((ticket, _)) = self.awaiting_release.take() {
             self.stand(now, Cause::Person { ticket, force: false }, effects);
         } else if self.automatic() && matches!(self.role, Role::Following(_)) {
-            if to.is_some() {
-                self.stand(now, Cause::Release, effects);
-            } else if self.stands_at().is_some_and(|at| now >= at) {
+            // Without a name the others go in the order of their priority.
+            if to.is_some() || self.stands_at().is_some_and(|at| now >= at) {
                 self.stand(now, Cause::Release, effects);
             }
         }

@@ -45,7 +45,8 @@ impl Node {
                 Self::report(Level::Warn, format!("takeover in doubt: {reason}"), effects);
                 self.set_swap_retry(Some(now.after(self.settings.coordinator_timeout)));
             }
-            SwapOutcome::Failed { current, reason } => {
+            SwapOutcome::Failed { current, reason, met } => {
+                self.met = self.met.max(met);
                 self.give_up(now, &reason, effects);
                 if let Some(current) = current {
                     self.adopt(*current, effects);
@@ -86,7 +87,7 @@ impl Node {
                 self.change_settled(Ok(()), change.ticket, effects);
                 self.after_change(now, effects);
             }
-            SwapOutcome::Failed { current, reason } => {
+            SwapOutcome::Failed { current, reason, .. } => {
                 let change = reign.reject_change(retry_at);
                 Self::report(Level::Warn, format!("record not changed: {reason}"), effects);
                 self.change_settled(Err(reason), change.ticket, effects);
