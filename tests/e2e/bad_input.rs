@@ -135,6 +135,24 @@ fn a_taken_port_is_named() {
     says(run(&mut demo, seconds(60)), &[&port]);
 }
 
+/// The process itself: it ends, with a sentence, whatever it has begun by then.
+#[test]
+fn a_master_ends_when_its_port_is_taken() {
+    let home = Home::new();
+    home.hawq(&["init", "master", "-a"]).expect("init");
+    home.hawq(&["stop", "master", "-a", "-M", "fast"]).expect("stop");
+    let taken = TcpListener::bind(("127.0.0.1", home.port)).expect("listener");
+    says(home.hawq(&["start", "master", "-a"]), &[&home.port.to_string()]);
+    let mut master = clean(env!("CARGO_BIN_EXE_hawq-master"));
+    master.arg("--config").arg(home.folder.path().join("etc/hawq-site.xml"));
+    for _ in 0..3 {
+        says(run(&mut master, seconds(30)), &[&home.port.to_string(), "in use"]);
+    }
+    drop(taken);
+    home.hawq(&["start", "master", "-a"]).expect("start");
+    psql(home.port, "select 1").expect("select");
+}
+
 #[test]
 fn a_second_start_is_refused() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
