@@ -6,7 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use aerie::proto::v1::{AdmitRequest, MemberEntry, RemoveRequest, StatusReply};
+use aerie::proto::v1::{
+    AdmitRequest, MemberEntry, RemoveRequest, StatusReply, StopMode, StopRequest,
+};
 use anyhow::Context;
 
 use crate::Done;
@@ -288,6 +290,22 @@ async fn remove(
     if site.remove("hawq_standby_address_host")? {
         site.save()?;
     }
+    stop_removed(environment, report, standby).await;
     report.info("Remove standby master finished");
     Ok(true)
+}
+
+/// A removed standby has no one to follow; left running it could be taken for one.
+async fn stop_removed(environment: &Environment, report: &Report, standby: &MemberEntry) {
+    report.info(&format!("Check if gpsyncmaster running on {}", standby.host));
+    let address = format!("{}:{}", standby.host, standby.rpc_port);
+    let Ok(mut client) = rpc::connect(&address, &environment.access()).await else {
+        report.info("Not able to connect to Standby master, skip node clean");
+        return;
+    };
+    report.info(&format!("Stopping gpsyncmaster on {}", standby.host));
+    let request = StopRequest { mode: StopMode::Fast.into() };
+    if let Err(problem) = rpc::bounded(client.stop(request)).await {
+        report.warning(&format!("{address} was not stopped: {problem}"));
+    }
 }
