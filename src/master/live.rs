@@ -29,6 +29,11 @@ impl Live for LiveServer {
         self.parts.settings.rows.clone()
     }
 
+    fn setting(&self, name: &str) -> Option<SettingRow> {
+        let mut rows = self.parts.settings.rows.iter();
+        rows.find(|row| row.name.eq_ignore_ascii_case(name)).map(setting_row)
+    }
+
     fn server(&self) -> ServerState {
         let view = self.parts.view();
         let record = view.record.as_ref();

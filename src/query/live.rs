@@ -61,6 +61,11 @@ pub trait Live: Send + Sync + 'static {
     fn sessions(&self) -> Vec<SessionRow>;
     fn replication(&self) -> Vec<ReplicationRow>;
     fn settings(&self) -> Vec<SettingRow>;
+    /// One of `settings`, by its name in any case. Every statement asks for several: a server with
+    /// many settings looks it up without making all the rows.
+    fn setting(&self, name: &str) -> Option<SettingRow> {
+        self.settings().into_iter().find(|row| row.name.eq_ignore_ascii_case(name))
+    }
     fn server(&self) -> ServerState;
     /// Ends a session (57P01); false when there is none with this pid.
     fn terminate(&self, pid: i32) -> bool;

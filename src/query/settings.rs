@@ -46,7 +46,7 @@ impl Settings {
         if let Some(value) = changed {
             return Some(value.clone());
         }
-        if let Some(row) = live.settings().into_iter().find(|row| row.name.to_lowercase() == key) {
+        if let Some(row) = live.setting(&key) {
             return Some(row.setting);
         }
         definition(&key).map(|known| known.boot.to_owned())
@@ -210,9 +210,7 @@ fn check(name: &str, value: &str, scope: Scope, live: &dyn Live) -> Result<Strin
         return Err(refuse(None));
     }
     let Some(known) = definition(name) else {
-        if let Some(row) =
-            live.settings().into_iter().find(|row| row.name.eq_ignore_ascii_case(name))
-        {
+        if let Some(row) = live.setting(name) {
             return check_server(&row, value);
         }
         // PostgreSQL keeps any two-part name for extensions.
