@@ -16,11 +16,11 @@ use super::layout::{
 use super::memory_store::MemoryStore;
 use super::relation::{Column, Distribution, RelationKind};
 use super::rocks_store::RocksStore;
-use super::segments::{self, Location, Mirroring, MirroringState};
+use super::segments::{self, Mirroring, MirroringState, SegmentRow};
 use super::snapshot::ReadView;
 use super::store::Store;
 use super::test_node::{TestNode, cluster, epoch};
-use crate::types::{Lsn, Reason, Reasons, RegistrationOrder, SegmentStatus};
+use crate::types::Lsn;
 
 pub(super) fn table(name: &str) -> NewTable {
     let column = |name: &str, sql: &str, not_null| {
@@ -438,56 +438,58 @@ fn a_primary_that_stepped_down_leaves_what_is_in_flight_to_the_next() {
     assert_eq!(old.catalog.digest().unwrap(), next.catalog.digest().unwrap());
 }
 
-fn store_of_segments() -> (TestNode, RegistrationOrder, Location) {
-    let node = TestNode::bootstrapped(MemoryStore::new());
-    let order = RegistrationOrder::from_column(1).unwrap();
-    let (hostname, address) = ("sdw1".to_owned(), "192.0.2.11".to_owned());
-    (node, order, Location { hostname, address, port: 40_000 })
+fn segment(order: i32, role: char, description: Option<&str>) -> SegmentRow {
+    SegmentRow {
+        order,
+        role,
+        up: description.is_none_or(str::is_empty),
+        port: 40_000,
+        hostname: "sdw1".to_owned(),
+        address: "192.0.2.11".to_owned(),
+        description: description.map(str::to_owned),
+    }
 }
 
 #[test]
 fn a_segments_change_comes_with_its_history() {
-    let (mut node, order, at) = store_of_segments();
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
+    let (up, down) = (segment(1, 'p', Some("")), segment(1, 'p', Some("heartbeat timeout")));
     let mut t = node.catalog.begin();
-    assert!(segments::set_segment(&mut t, order, &at, &SegmentStatus::Up, 1000).unwrap());
-    assert!(!segments::set_segment(&mut t, order, &at, &SegmentStatus::Up, 2000).unwrap());
-    let mut reasons = Reasons::default();
-    reasons.insert(Reason::HeartbeatTimeout);
-    let down = SegmentStatus::Down(reasons);
-    assert!(segments::set_segment(&mut t, order, &at, &down, 3000).unwrap());
-    assert!(segments::set_segment(&mut t, order, &at, &SegmentStatus::Up, 3000).unwrap());
-    assert!(segments::set_segment(&mut t, order, &at, &down, 3000).unwrap());
+    assert!(segments::put_segment(&mut t, &up).unwrap());
+    assert!(!segments::put_segment(&mut t, &up).unwrap());
+    assert!(segments::put_segment(&mut t, &down).unwrap());
+    let lines =
+        [(1000, "segment is up"), (3000, "timeout"), (3000, "segment is up"), (3000, "timeout")];
+    for (time, text) in lines {
+        segments::add_history(&mut t, time, 1, "sdw1", text).unwrap();
+    }
     node.commit(t).unwrap();
     let snapshot = node.catalog.snapshot();
-    let rows = segments::segment_rows(&snapshot).unwrap();
-    assert_eq!((rows[1].order, rows[1].role, rows[1].up), (order.to_column(), 'p', false));
-    assert_eq!(rows[1].description.as_deref(), Some("heartbeat timeout"));
+    assert_eq!(segments::segment_rows(&snapshot).unwrap()[1], down);
+    assert_eq!(segments::segment_row(&snapshot, 1).unwrap(), Some(down));
+    assert_eq!(segments::segment_row(&snapshot, 2).unwrap(), None);
     let history = segments::history(&snapshot).unwrap();
     let texts: Vec<(i64, &str)> =
         history.iter().map(|row| (row.time, row.description.as_deref().unwrap())).collect();
-    assert_eq!(
-        texts,
-        [
-            (1000, "segment is up"),
-            (3000, "heartbeat timeout"),
-            (3000, "segment is up"),
-            (3001, "heartbeat timeout"),
-        ]
-    );
+    let moved =
+        [(1000, "segment is up"), (3000, "segment is up"), (3000, "timeout"), (3001, "timeout")];
+    assert_eq!(texts, moved, "an equal line in the same microsecond is moved on");
     let mut t = node.catalog.begin();
     assert_eq!(segments::purge_history(&mut t, 3000).unwrap(), 1);
-    assert_eq!(segments::remove_segments(&mut t).unwrap(), 1);
+    assert!(segments::remove_segment(&mut t, 1).unwrap());
+    assert!(!segments::remove_segment(&mut t, 1).unwrap());
     node.commit(t).unwrap();
     assert_eq!(segments::segment_rows(&node.catalog.snapshot()).unwrap().len(), 1);
     assert_eq!(segments::history(&node.catalog.snapshot()).unwrap().len(), 3);
 }
 
 #[test]
-fn master_standby_and_mirroring_have_one_row_each() {
-    let (mut node, _, at) = store_of_segments();
+fn masters_standbys_and_mirroring_have_one_row_each() {
+    let mut node = TestNode::bootstrapped(MemoryStore::new());
     let mut t = node.catalog.begin();
-    segments::set_standby(&mut t, Some(&at)).unwrap();
-    segments::set_master(&mut t, &Location { port: 6000, ..at.clone() }).unwrap();
+    for (order, role) in [(-2, 's'), (-1, 's'), (0, 'm')] {
+        assert!(segments::put_segment(&mut t, &segment(order, role, None)).unwrap());
+    }
     let state = Mirroring {
         state: MirroringState::NotSynchronized,
         detail: Some("Connection error".to_owned()),
@@ -499,14 +501,11 @@ fn master_standby_and_mirroring_have_one_row_each() {
     let snapshot = node.catalog.snapshot();
     let orders: Vec<i32> =
         segments::segment_rows(&snapshot).unwrap().iter().map(|row| row.order).collect();
-    assert_eq!(orders, [-1, 0]);
+    assert_eq!(orders, [-2, -1, 0]);
     assert_eq!(segments::mirroring(&snapshot).unwrap(), Some(state));
     let mut t = node.catalog.begin();
-    segments::set_master(&mut t, &Location { port: 6000, ..at }).unwrap();
+    assert!(!segments::put_segment(&mut t, &segment(0, 'm', None)).unwrap());
     assert!(t.is_empty(), "nothing changed");
-    segments::set_standby(&mut t, None).unwrap();
-    node.commit(t).unwrap();
-    assert_eq!(segments::segment_rows(&node.catalog.snapshot()).unwrap().len(), 1);
 }
 
 #[test]

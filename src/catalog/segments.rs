@@ -1,10 +1,8 @@
-//! Rows about masters, standby and segments, as typed values.
+//! Rows about masters, standbys and segments, as typed values.
 //!
-//! Writes `gp_segment_configuration`, `gp_configuration_history` and `gp_master_mirroring`, the
-//! row and its history row in one transaction. It never decides whether a segment is up: `fts`
-//! does, and `master` brings the result here.
-
-use crate::types::{RegistrationOrder, SegmentStatus, UP_HISTORY_TEXT};
+//! Reads and writes `gp_segment_configuration`, `gp_configuration_history` and
+//! `gp_master_mirroring`. It never decides whether a segment is up (`fts` does) nor who is master,
+//! and what a history row says comes from whoever decided; `master` brings the results here.
 
 use super::datum::{Datum, Row};
 use super::error::Error;
@@ -20,6 +18,7 @@ const HISTORY_PURGE_MAX: usize = 10_000;
 /// A row of `gp_segment_configuration`.
 ///
 /// * The role is master `m`, standby `s` or segment `p`.
+/// * HAWQ's one standby is -1; further standbys follow below.
 /// * The description of master and standby is null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentRow {
@@ -31,14 +30,6 @@ pub struct SegmentRow {
     pub hostname: String,
     pub address: String,
     pub description: Option<String>,
-}
-
-/// Where a master, standby or segment is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
-    pub hostname: String,
-    pub address: String,
-    pub port: u16,
 }
 
 /// A row of `gp_configuration_history`.
@@ -97,68 +88,27 @@ pub struct Mirroring {
 /// All rows of `gp_segment_configuration`, standbys and master first.
 pub fn segment_rows(view: &dyn ReadView) -> Result<Vec<SegmentRow>, Error> {
     let rows = view.scan(GP_SEGMENT_CONFIGURATION, &[])?;
-    let read = |row| segment_row(row).ok_or_else(|| Error::corrupt("gp_segment_configuration"));
-    rows.iter().map(read).collect()
+    rows.iter().map(read_row).collect()
 }
 
-/// Puts the row of the master that reigns now.
-pub fn set_master(t: &mut OpenTransaction, location: &Location) -> Result<(), Error> {
-    put_if_changed(t, segment_values(RegistrationOrder::Master, location, None))
+/// The row with this order, when there is one.
+pub fn segment_row(view: &dyn ReadView, order: i32) -> Result<Option<SegmentRow>, Error> {
+    let row = view.get(GP_SEGMENT_CONFIGURATION, &[Datum::Int4(order)])?;
+    row.as_ref().map(read_row).transpose()
 }
 
-/// Puts or, with `None`, removes the standby's row.
-pub fn set_standby(t: &mut OpenTransaction, location: Option<&Location>) -> Result<(), Error> {
-    let order = RegistrationOrder::Standby;
-    match location {
-        Some(location) => put_if_changed(t, segment_values(order, location, None)),
-        None => {
-            t.delete(GP_SEGMENT_CONFIGURATION, &[Datum::Int4(order.to_column())])?;
-            Ok(())
-        }
-    }
-}
-
-/// Puts a segment's row, and a history row when its status or description changed or it is new.
-/// True when anything changed.
-pub fn set_segment(
-    t: &mut OpenTransaction,
-    order: RegistrationOrder,
-    location: &Location,
-    status: &SegmentStatus,
-    now_micros: i64,
-) -> Result<bool, Error> {
-    let row = segment_values(order, location, Some(status));
-    let before = t.get(GP_SEGMENT_CONFIGURATION, &[Datum::Int4(order.to_column())])?;
-    if before.as_ref() == Some(&row) {
+/// Puts a row, replacing the one of the same order; true when that changed anything.
+pub fn put_segment(t: &mut OpenTransaction, row: &SegmentRow) -> Result<bool, Error> {
+    if segment_row(t, row.order)?.as_ref() == Some(row) {
         return Ok(false);
     }
-    let state = |row: &Row| (row.get(2).cloned(), row.get(6).cloned());
-    let changed = before.as_ref().map(state) != Some(state(&row));
-    t.put(GP_SEGMENT_CONFIGURATION, row)?;
-    if changed {
-        let description = match status {
-            SegmentStatus::Up => UP_HISTORY_TEXT.to_owned(),
-            SegmentStatus::Down(reasons) => reasons.to_string(),
-        };
-        add_history(t, now_micros, order, &location.hostname, &description)?;
-    }
+    t.put(GP_SEGMENT_CONFIGURATION, segment_values(row))?;
     Ok(true)
 }
 
-/// Removes a segment's row; false when there is none.
-pub fn remove_segment(t: &mut OpenTransaction, order: RegistrationOrder) -> Result<bool, Error> {
-    t.delete(GP_SEGMENT_CONFIGURATION, &[Datum::Int4(order.to_column())])
-}
-
-/// Removes the rows of all segments, as HAWQ does when a master starts. Gives how many.
-pub fn remove_segments(t: &mut OpenTransaction) -> Result<usize, Error> {
-    let rows = segment_rows(t)?;
-    let segments: Vec<i32> =
-        rows.into_iter().filter(|row| row.order > 0).map(|row| row.order).collect();
-    for order in &segments {
-        t.delete(GP_SEGMENT_CONFIGURATION, &[Datum::Int4(*order)])?;
-    }
-    Ok(segments.len())
+/// Removes a row; false when there is none.
+pub fn remove_segment(t: &mut OpenTransaction, order: i32) -> Result<bool, Error> {
+    t.delete(GP_SEGMENT_CONFIGURATION, &[Datum::Int4(order)])
 }
 
 /// Adds a history row. The whole row is its key, so an equal one in the same microsecond is moved
@@ -166,14 +116,14 @@ pub fn remove_segments(t: &mut OpenTransaction) -> Result<usize, Error> {
 pub fn add_history(
     t: &mut OpenTransaction,
     now_micros: i64,
-    order: RegistrationOrder,
+    order: i32,
     hostname: &str,
     description: &str,
 ) -> Result<(), Error> {
     let row_at = |time| {
         vec![
             Datum::Timestamptz(time),
-            Datum::Int4(order.to_column()),
+            Datum::Int4(order),
             Datum::Text(hostname.to_owned()),
             Datum::Text(description.to_owned()),
         ]
@@ -244,38 +194,23 @@ pub fn set_mirroring(t: &mut OpenTransaction, mirroring: &Mirroring) -> Result<(
     t.put(GP_MASTER_MIRRORING, row)
 }
 
-fn put_if_changed(t: &mut OpenTransaction, row: Row) -> Result<(), Error> {
-    let key: Vec<Datum> = row.first().cloned().into_iter().collect();
-    if t.get(GP_SEGMENT_CONFIGURATION, &key)?.as_ref() == Some(&row) {
-        return Ok(());
-    }
-    t.put(GP_SEGMENT_CONFIGURATION, row)
-}
-
-/// The row's values; a master or standby has no status of its own and is always up.
-fn segment_values(
-    order: RegistrationOrder,
-    location: &Location,
-    status: Option<&SegmentStatus>,
-) -> Row {
-    let role = match order {
-        RegistrationOrder::Master => b'm',
-        RegistrationOrder::Standby => b's',
-        RegistrationOrder::Segment(_) => b'p',
-    };
-    let up = !matches!(status, Some(SegmentStatus::Down(_)));
+fn segment_values(row: &SegmentRow) -> Row {
     vec![
-        Datum::Int4(order.to_column()),
-        Datum::Char(role),
-        Datum::Char(if up { b'u' } else { b'd' }),
-        Datum::Int4(i32::from(location.port)),
-        Datum::Text(location.hostname.clone()),
-        Datum::Text(location.address.clone()),
-        status.map_or(Datum::Null, |status| Datum::Text(status.description())),
+        Datum::Int4(row.order),
+        Datum::Char(row.role as u8),
+        Datum::Char(if row.up { b'u' } else { b'd' }),
+        Datum::Int4(i32::from(row.port)),
+        Datum::Text(row.hostname.clone()),
+        Datum::Text(row.address.clone()),
+        row.description.clone().map_or(Datum::Null, Datum::Text),
     ]
 }
 
-fn segment_row(row: &Row) -> Option<SegmentRow> {
+fn read_row(row: &Row) -> Result<SegmentRow, Error> {
+    values_of(row).ok_or_else(|| Error::corrupt("gp_segment_configuration"))
+}
+
+fn values_of(row: &Row) -> Option<SegmentRow> {
     let [order, role, status, port, hostname, address, description] = row.as_slice() else {
         return None;
     };

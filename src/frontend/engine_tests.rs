@@ -1,48 +1,20 @@
 //! The wire with the real engine behind it, over a bootstrapped catalog in memory.
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use super::*;
-use crate::catalog::{
-    Bootstrap, Catalog, Commit, CommitError, CommitFuture, Committed, MemoryStore, Transaction,
-};
-use crate::query::{Engine, Live, ReplicationRow, ServerState, SessionRow, SettingRow};
+use crate::catalog::{Bootstrap, Catalog, MemoryStore};
+use crate::query::harness::DirectCommit;
+use crate::query::{Engine, Live, ReplicationRow, ServerState, SessionRow};
+use crate::runtime::config::SettingRow;
 use crate::types::{Epoch, Lsn, NodeId};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const NOW: i64 = 1_700_000_000_000_000;
-
-/// Admits, "logs" and applies in one go.
-struct DirectCommit {
-    catalog: Catalog,
-    end: Mutex<Lsn>,
-}
-
-impl DirectCommit {
-    fn apply(&self, transaction: &Transaction) -> Result<Committed, CommitError> {
-        let payload = self.catalog.admit(transaction)?;
-        let mut end = self.end.lock().unwrap();
-        *end = end.advance(u64::try_from(payload.len()).unwrap() + 40);
-        self.catalog.admitted_at(transaction.xid, *end);
-        self.catalog.apply(&[(*end, payload.as_slice())]).unwrap();
-        Ok(Committed { lsn: *end })
-    }
-}
-
-impl Commit for DirectCommit {
-    fn commit(&self, transaction: Transaction) -> CommitFuture<'_> {
-        Box::pin(async move { self.apply(&transaction) })
-    }
-
-    fn read_permit(&self) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send + '_>> {
-        Box::pin(async { Ok(()) })
-    }
-}
 
 /// The sessions are the real ones.
 struct Node {
@@ -100,7 +72,7 @@ struct Server {
 async fn start() -> Server {
     let catalog = Catalog::open(Arc::new(MemoryStore::new())).unwrap();
     catalog.reign(Epoch::new(1, NodeId::new(1).unwrap()));
-    let commit = DirectCommit { catalog: catalog.clone(), end: Mutex::new(Lsn(64)) };
+    let commit = DirectCommit::new(catalog.clone());
     catalog.apply(&[(Lsn(64), &[])]).unwrap();
     let bootstrap = Bootstrap {
         master_host: "mdw".to_owned(),

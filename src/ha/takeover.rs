@@ -91,6 +91,7 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     NotInSync { primary: NodeId },
+    NotMember,
     NotRecorded { primary: NodeId },
     PrimaryAnswers { node: NodeId, epoch: Epoch },
     PrimaryHeard { by: NodeId },
@@ -105,6 +106,10 @@ impl fmt::Display for Refusal {
                 f,
                 "this node is not in the in-sync set, so it may lack what primary {primary} \
                  acknowledged; --force takes over all the same and loses that"
+            ),
+            Refusal::NotMember => f.write_str(
+                "this node was removed from the cluster; make it a standby again with hawq init \
+                 standby",
             ),
             Refusal::NotRecorded { primary } => {
                 write!(f, "the cluster state names node {primary} as primary, not this one")
@@ -171,6 +176,9 @@ impl Attempt {
             let named = primary == me.node && record.is_in_sync(me);
             return named.then_some(()).ok_or(Refusal::NotRecorded { primary });
         }
+        if !record.members.contains_key(&me.node) {
+            return Err(Refusal::NotMember);
+        }
         let forced = matches!(self.cause, Cause::Person { force: true, .. });
         if !record.is_in_sync(me) && !forced {
             return Err(Refusal::NotInSync { primary });
@@ -231,7 +239,11 @@ impl Attempt {
         let met = self.answers.values().map(|answer| answer.followed.max(answer.promised));
         let highest = met.fold(record.epoch.max(candidate.highest).max(above), Epoch::max);
         let epoch = highest.next_for(candidate.me.node);
-        let in_sync: BTreeSet<Member> = if self.cause.from_itself() {
+        let alone = matches!(self.cause, Cause::ForcedRestart { .. });
+        let in_sync: BTreeSet<Member> = if alone {
+            // The operator said that the others are not to be waited for.
+            BTreeSet::from([candidate.me])
+        } else if self.cause.from_itself() {
             record.in_sync.clone()
         } else {
             let answered = |member: &Member| {
@@ -240,6 +252,11 @@ impl Attempt {
             let others = record.in_sync.iter().copied();
             let others = others.filter(|m| m.node != record.primary && answered(m));
             others.chain([candidate.me]).collect()
+        };
+        let not_synchronized_since = match record.not_synchronized_since {
+            _ if in_sync.len() > 1 || record.members.len() == 1 => None,
+            Some(since) if self.cause.from_itself() => Some(since),
+            _ => Some(candidate.end),
         };
         let mut history = candidate.history.clone();
         history.cut(candidate.end);
@@ -251,6 +268,7 @@ impl Attempt {
             in_sync,
             nonce: nonce(epoch, 0),
             history,
+            not_synchronized_since,
             ..record.clone()
         }
     }

@@ -2,6 +2,7 @@
 //! in, kept in step with the node's state.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::frontend::{Frontend, FrontendOptions, Gate, HbaFileError, Shutdown, l
 use crate::query::Engine;
 
 use super::data_dir::DataDir;
+use super::fatal::chain;
 use super::live::LiveServer;
 use super::node::NodeView;
 use super::parts::{Parts, StopMode};
@@ -34,6 +36,7 @@ pub enum ClientsError {
 
 pub(super) struct Clients {
     frontend: Frontend,
+    hba_file: PathBuf,
     stopping: watch::Sender<bool>,
 }
 
@@ -62,7 +65,20 @@ impl Clients {
         let sessions = Arc::clone(&parts.sessions);
         let frontend = Frontend::start(options, engine, seen, sessions).await?;
         tokio::spawn(keep_gate(Arc::clone(parts), gate, is_stopping));
-        Ok(Clients { frontend, stopping })
+        Ok(Clients { frontend, hba_file: directory.hba_file(), stopping })
+    }
+
+    /// New connections obey the file as it is now; one that cannot be used changes nothing.
+    pub(super) fn reload_hba(&self) {
+        match load_hba(&self.hba_file) {
+            Ok(hba) => {
+                self.frontend.replace_hba(hba);
+                tracing::info!("{} read again", self.hba_file.display());
+            }
+            Err(error) => {
+                tracing::warn!("the rules for clients stay as they were: {}", chain(&error));
+            }
+        }
     }
 
     /// Ends the sessions as `mode` says; a smart stop waits until they have gone, or until a more

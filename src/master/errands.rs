@@ -14,7 +14,6 @@ use crate::runtime::{FileDisk, RpcAuth};
 use crate::types::{Epoch, Member, NodeId, TimelineHistory};
 use crate::wal::{Options, Wal};
 
-use super::auth::Credentials;
 use super::data_dir::{DataDir, NodeIdentity};
 use super::fatal::chain;
 use super::inbox::Inbox;
@@ -38,7 +37,6 @@ pub(super) struct Runner {
     pub(super) identity: NodeIdentity,
     pub(super) control: ControlFile,
     pub(super) transport: Arc<Transport>,
-    pub(super) credentials: Credentials,
     pub(super) auth: RpcAuth,
     pub(super) inbox: Arc<Inbox>,
     pub(super) stop: watch::Sender<Option<StopMode>>,
@@ -77,7 +75,7 @@ impl Runner {
         let address = self.transport.peer(from).ok_or("its address is not known")?;
         let seed = fetch(Fetch {
             address: &address,
-            credentials: &self.credentials,
+            auth: &self.auth,
             from: self.identity.member(),
             epoch: self.control.content().followed,
             data_dir: self.directory.root(),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::ReadView;
-use crate::query::{Live, ReplicationRow, ServerState, SessionRow, SettingRow};
+use crate::query::{Live, ReplicationRow, ServerState, SessionRow};
+use crate::runtime::config::SettingRow;
 
 use super::node::{NodeView, StandbyView};
 use super::parts::Parts;
@@ -25,7 +26,7 @@ impl Live for LiveServer {
     }
 
     fn settings(&self) -> Vec<SettingRow> {
-        self.parts.settings.rows.iter().map(setting_row).collect()
+        self.parts.settings.rows.clone()
     }
 
     fn server(&self) -> ServerState {
@@ -85,22 +86,4 @@ impl LiveServer {
 
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn setting_row(row: &crate::runtime::config::SettingRow) -> SettingRow {
-    let row = row.clone();
-    SettingRow {
-        name: row.name,
-        setting: row.setting,
-        unit: row.unit,
-        category: row.category,
-        description: row.description,
-        context: row.context,
-        kind: row.kind,
-        source: row.source,
-        min: row.min,
-        max: row.max,
-        choices: row.choices,
-        boot_value: row.boot_value,
-    }
 }

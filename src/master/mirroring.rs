@@ -3,21 +3,16 @@
 
 use std::time::Duration;
 
+use crate::catalog::segments::{Mirroring, MirroringState, SegmentRow};
 use crate::types::{ClusterState, Instant, NodeId};
 
 use super::node::{NodeView, StandbyView};
-use super::segment_table::{MasterRow, Mirroring};
 
 /// A standby not heard for so long is not connected, whatever it was doing.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
-pub(super) const SYNCHRONIZED: &str = "Synchronized";
-pub(super) const SYNCHRONIZING: &str = "Synchronizing";
-pub(super) const NOT_SYNCHRONIZED: &str = "Not Synchronized";
-pub(super) const NOT_CONFIGURED: &str = "Not Configured";
-
 /// The rows for the primary (0) and its standbys (-1 and down, by node number).
-pub(super) fn master_rows(record: &ClusterState) -> Vec<MasterRow> {
+pub(super) fn master_rows(record: &ClusterState) -> Vec<SegmentRow> {
     let mut rows = Vec::new();
     let mut standby = 0;
     for (node, entry) in &record.members {
@@ -25,39 +20,45 @@ pub(super) fn master_rows(record: &ClusterState) -> Vec<MasterRow> {
         if !primary {
             standby -= 1;
         }
-        rows.push(MasterRow {
+        rows.push(SegmentRow {
             order: if primary { 0 } else { standby },
-            role: if primary { b'm' } else { b's' },
+            role: if primary { 'm' } else { 's' },
+            up: true,
             port: entry.pg_port,
             hostname: entry.host.clone(),
             address: entry.host.clone(),
+            description: None,
         });
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.order));
     rows
 }
 
-/// The state of mirroring as an open primary sees it. The best of several standbys counts.
+/// The state of mirroring as an open primary sees it, without a time. The best of several standbys
+/// counts.
 pub(super) fn mirroring(view: &NodeView, now: Instant) -> Mirroring {
-    let state = |summary, detail: Option<&str>, error| Mirroring {
-        summary,
+    let state = |state, detail: Option<&str>, error| Mirroring {
+        state,
         detail: detail.map(str::to_owned),
+        log_time: None,
         error,
     };
-    let Some(record) = &view.record else { return state(NOT_CONFIGURED, None, None) };
+    let Some(record) = &view.record else {
+        return state(MirroringState::NotConfigured, None, None);
+    };
     let others: Vec<NodeId> =
         record.members.keys().copied().filter(|node| *node != view.me.node).collect();
     if others.is_empty() {
-        return state(NOT_CONFIGURED, None, None);
+        return state(MirroringState::NotConfigured, None, None);
     }
     if record.in_sync.iter().any(|member| member.node != view.me.node) {
-        return state(SYNCHRONIZED, None, None);
+        return state(MirroringState::Synchronized, None, None);
     }
     let connected = |standby: &&StandbyView| {
         standby.state != "startup" && now.since(standby.last_heard) < SILENCE_MAX
     };
     if view.standbys.iter().any(|standby| connected(&standby)) {
-        return state(SYNCHRONIZING, None, None);
+        return state(MirroringState::Synchronizing, None, None);
     }
     let silent: Vec<String> = others
         .iter()
@@ -67,16 +68,20 @@ pub(super) fn mirroring(view: &NodeView, now: Instant) -> Mirroring {
     let since = record.not_synchronized_since;
     let since = since.map_or_else(String::new, |lsn| format!(", not synchronized since {lsn}"));
     let error = format!("no answer from standby master {}{since}", silent.join(", "));
-    state(NOT_SYNCHRONIZED, Some("Connection error"), Some(error))
+    state(MirroringState::NotSynchronized, Some("Connection error"), Some(error))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ha::manual_policy::tests::{member, node, record};
     use crate::types::{Epoch, Lsn};
 
-    fn view(members: u8, in_sync: &[u8], standby: Option<(&'static str, u64)>) -> NodeView {
+    pub(in super::super) fn view(
+        members: u8,
+        in_sync: &[u8],
+        standby: Option<(&'static str, u64)>,
+    ) -> NodeView {
         let standbys = standby.map(|(state, heard)| StandbyView {
             member: member(2),
             state,
@@ -110,17 +115,25 @@ mod tests {
     fn the_state_of_mirroring_row_by_row() {
         let now = Instant(100_000_000_000);
         let cases = [
-            (view(1, &[1], None), NOT_CONFIGURED, None),
-            (view(2, &[1, 2], Some(("streaming", 99))), SYNCHRONIZED, None),
-            (view(2, &[1], Some(("catchup", 99))), SYNCHRONIZING, None),
-            (view(2, &[1], Some(("backup", 99))), SYNCHRONIZING, None),
-            (view(2, &[1], Some(("startup", 99))), NOT_SYNCHRONIZED, Some("Connection error")),
-            (view(2, &[1], Some(("catchup", 90))), NOT_SYNCHRONIZED, Some("Connection error")),
-            (view(2, &[1], None), NOT_SYNCHRONIZED, Some("Connection error")),
+            (view(1, &[1], None), MirroringState::NotConfigured, None),
+            (view(2, &[1, 2], Some(("streaming", 99))), MirroringState::Synchronized, None),
+            (view(2, &[1], Some(("catchup", 99))), MirroringState::Synchronizing, None),
+            (view(2, &[1], Some(("backup", 99))), MirroringState::Synchronizing, None),
+            (
+                view(2, &[1], Some(("startup", 99))),
+                MirroringState::NotSynchronized,
+                Some("Connection error"),
+            ),
+            (
+                view(2, &[1], Some(("catchup", 90))),
+                MirroringState::NotSynchronized,
+                Some("Connection error"),
+            ),
+            (view(2, &[1], None), MirroringState::NotSynchronized, Some("Connection error")),
         ];
         for (view, summary, detail) in cases {
             let state = mirroring(&view, now);
-            assert_eq!((state.summary, state.detail.as_deref()), (summary, detail));
+            assert_eq!((state.state, state.detail.as_deref()), (summary, detail));
             assert_eq!(state.error.is_some(), detail.is_some());
         }
     }
@@ -131,6 +144,6 @@ mod tests {
         state.primary = node(2);
         let rows = master_rows(&state);
         let shown: Vec<_> = rows.iter().map(|row| (row.order, row.role, row.port)).collect();
-        assert_eq!(shown, [(0, b'm', 2002), (-1, b's', 2001), (-2, b's', 2003)]);
+        assert_eq!(shown, [(0, 'm', 2002), (-1, 's', 2001), (-2, 's', 2003)]);
     }
 }

@@ -20,7 +20,6 @@ mod commit;
 mod door;
 mod waiters;
 
-pub mod auth;
 mod outbox;
 pub mod replication_service;
 pub mod seed;
@@ -28,7 +27,7 @@ pub mod seed_fetch;
 pub mod transport;
 
 mod mirroring;
-mod segment_table;
+mod segment_rows;
 mod segments;
 mod upkeep;
 mod witnesses;
@@ -48,11 +47,14 @@ pub mod init;
 mod seeded;
 
 mod clients;
+mod found;
+mod health;
 mod live;
 mod run;
 mod services;
 mod start;
 mod threads;
+mod wire;
 
 pub use run::{End, RunError, run};
 

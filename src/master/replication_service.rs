@@ -12,11 +12,11 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::auth::{Check, Credentials};
 use super::seed::SeedSource;
 use super::transport::{MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 use crate::proto::v1;
 use crate::proto::v1::replication_server::{Replication, ReplicationServer};
+use crate::runtime::{CheckRequests, RpcAuth};
 use crate::types::{ClusterId, Envelope, NodeId};
 
 #[derive(Debug)]
@@ -28,20 +28,20 @@ pub struct ReplicationService {
 }
 
 impl ReplicationService {
-    /// The service of `node`, with its credentials checked before anything else.
+    /// The service of `node`, with identity and secret checked before anything else.
     #[must_use]
     pub fn server(
-        credentials: &Credentials,
+        auth: &RpcAuth,
         node: NodeId,
         inbox: mpsc::Sender<Envelope>,
         seeds: SeedSource,
-    ) -> InterceptedService<ReplicationServer<ReplicationService>, Check> {
-        let cluster = credentials.cluster();
+    ) -> InterceptedService<ReplicationServer<ReplicationService>, CheckRequests> {
+        let cluster = auth.cluster();
         let service = ReplicationService { cluster, node, inbox, seeds: Arc::new(seeds) };
         let server = ReplicationServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        InterceptedService::new(server, credentials.check())
+        InterceptedService::new(server, auth.server())
     }
 
     fn accept(&self, message: v1::Envelope) -> Result<Envelope, Status> {

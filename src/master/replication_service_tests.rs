@@ -25,8 +25,8 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, future).await.expect("done in time")
 }
 
-fn credentials(cluster: u128) -> Credentials {
-    Credentials::new(ClusterId(cluster), "s3cret").unwrap()
+fn auth(cluster: u128) -> RpcAuth {
+    RpcAuth::new(ClusterId(cluster), "s3cret").unwrap()
 }
 
 fn node(number: u8) -> NodeId {
@@ -61,7 +61,7 @@ impl Drop for TestServer {
 async fn serve(number: u8, listener: TcpListener, seeds: SeedSource) -> TestServer {
     let rpc_port = listener.local_addr().unwrap().port();
     let (sender, inbox) = mpsc::channel(8);
-    let service = ReplicationService::server(&credentials(1), node(number), sender, seeds);
+    let service = ReplicationService::server(&auth(1), node(number), sender, seeds);
     let serving =
         server_builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
     let task = tokio::spawn(async move { serving.await.unwrap() });
@@ -74,7 +74,7 @@ async fn serve_anywhere(number: u8, seeds: SeedSource) -> TestServer {
 }
 
 fn transport(peers: &[(u8, &PeerAddress)]) -> Transport {
-    let transport = Transport::new(credentials(1), Handle::current());
+    let transport = Transport::new(auth(1), Handle::current());
     let peers: BTreeMap<_, _> =
         peers.iter().map(|(number, address)| (node(*number), (*address).clone())).collect();
     transport.set_peers(peers);
@@ -158,12 +158,8 @@ async fn a_peer_that_comes_back_is_reached_again_also_elsewhere() {
     assert_eq!(transport.peer(node(2)), None);
 }
 
-async fn exchange_status(
-    server: &TestServer,
-    credentials: &Credentials,
-    message: v1::Envelope,
-) -> Status {
-    let mut client = connect(&server.address, credentials).await.unwrap();
+async fn exchange_status(server: &TestServer, auth: &RpcAuth, message: v1::Envelope) -> Status {
+    let mut client = connect(&server.address, auth).await.unwrap();
     let sent =
         futures::StreamExt::chain(futures::stream::iter([message]), futures::stream::pending());
     within(client.exchange(sent)).await.expect_err("refused")
@@ -173,18 +169,18 @@ async fn exchange_status(
 async fn strangers_and_stray_messages_are_refused() {
     let mut server = serve_anywhere(2, no_seeds()).await;
     let good = || v1::Envelope::from(envelope(2, Message::Inquiry { attempt: 1 }));
-    let foreign = exchange_status(&server, &credentials(2), good()).await;
-    assert_eq!(foreign.code(), tonic::Code::FailedPrecondition);
+    let foreign = exchange_status(&server, &auth(2), good()).await;
+    assert_eq!(foreign.code(), tonic::Code::PermissionDenied);
     assert!(foreign.message().contains(&ClusterId(2).to_string()), "{foreign}");
     assert!(foreign.message().contains(&ClusterId(1).to_string()), "{foreign}");
-    let guess = Credentials::new(ClusterId(1), "guess").unwrap();
+    let guess = RpcAuth::new(ClusterId(1), "guess").unwrap();
     let unknown = exchange_status(&server, &guess, good()).await;
     assert_eq!(unknown.code(), tonic::Code::Unauthenticated);
     let stray = v1::Envelope { to: 3, ..good() };
-    let stray = exchange_status(&server, &credentials(1), stray).await;
+    let stray = exchange_status(&server, &auth(1), stray).await;
     assert_eq!(stray.code(), tonic::Code::FailedPrecondition);
     let empty = v1::Envelope { message: None, ..good() };
-    let empty = exchange_status(&server, &credentials(1), empty).await;
+    let empty = exchange_status(&server, &auth(1), empty).await;
     assert_eq!(empty.code(), tonic::Code::InvalidArgument);
     assert!(empty.message().contains("message"), "{empty}");
     assert!(server.inbox.try_recv().is_err(), "nothing of it reached the node");
@@ -196,7 +192,7 @@ async fn streams_end_when_the_node_stops() {
     server.inbox.close();
     while server.inbox.recv().await.is_some() {}
     let message = v1::Envelope::from(envelope(2, Message::Inquiry { attempt: 1 }));
-    let ended = exchange_status(&server, &credentials(1), message).await;
+    let ended = exchange_status(&server, &auth(1), message).await;
     assert_eq!(ended.code(), tonic::Code::Unavailable);
 }
 
@@ -224,7 +220,7 @@ fn checkpoints(directory: &Path, files: Vec<(String, Vec<u8>)>) -> (SeedSource, 
 async fn fetch_into(server: &TestServer, data_dir: &Path) -> Result<Seed, SeedError> {
     within(fetch(Fetch {
         address: &server.address,
-        credentials: &credentials(1),
+        auth: &auth(1),
         from: member(1),
         epoch: Epoch(257),
         data_dir,

@@ -13,6 +13,7 @@ use crate::runtime::config::MasterSettings;
 use super::clients::{Clients, ClientsError};
 use super::data_dir::DataDir;
 use super::fatal::chain;
+use super::health;
 use super::parts::{Parts, StopMode};
 use super::start::{Master, StartError, start};
 
@@ -37,15 +38,20 @@ pub enum RunError {
 /// Runs a master until it is told to stop. `rpc` carries the messages between masters.
 pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<End, RunError> {
     let signals = Signals::new().map_err(RunError::Signals)?;
+    let mut reload = signal(SignalKind::hangup()).map_err(RunError::Signals)?;
     let mut master = start(settings, root, rpc).await?;
     let parts = Arc::clone(&master.parts);
     let directory = DataDir::open(root).map_err(StartError::from)?;
-    let clients = match Clients::start(&parts, Arc::clone(&master.commit), &directory).await {
-        Ok(clients) => clients,
+    let opened = async {
+        let clients = Clients::start(&parts, Arc::clone(&master.commit), &directory).await?;
+        Ok::<_, RunError>((clients, health::serve(&parts).await?))
+    };
+    let (clients, http) = match opened.await {
+        Ok(opened) => opened,
         // The node's threads run by now and would outlive this.
         Err(error) => {
             end(master, true).await;
-            return Err(error.into());
+            return Err(error);
         }
     };
     note_pid(&mut master, &parts);
@@ -61,9 +67,17 @@ pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<
     );
     let mut wishes = parts.stop.subscribe();
     tokio::spawn(signals.listen(Arc::clone(&parts)));
-    let mode = wished(&mut wishes).await;
+    let mode = loop {
+        tokio::select! {
+            mode = wished(&mut wishes) => break mode,
+            Some(()) = reload.recv() => clients.reload_hba(),
+        }
+    };
     tracing::info!("stopping: {mode:?}");
     clients.stop(mode, &mut wishes).await;
+    if let Some(http) = http {
+        http.shutdown().await;
+    }
     Ok(end(master, *wishes.borrow() == Some(StopMode::Immediate)).await)
 }
 
@@ -105,7 +119,7 @@ fn note_pid(master: &mut Master, parts: &Parts) {
     }
 }
 
-/// PostgreSQL's three signals.
+/// PostgreSQL's three signals to stop. Its fourth, SIGHUP, is listened to where `run` waits.
 struct Signals {
     smart: Signal,
     fast: Signal,

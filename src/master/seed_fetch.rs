@@ -9,10 +9,10 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tonic::Status;
 
-use super::auth::Credentials;
 use super::transport::{PeerAddress, connect, error_text};
 use crate::proto::convert::{BadField, history_from_wire};
 use crate::proto::v1::{self, seed_chunk::Part};
+use crate::runtime::RpcAuth;
 use crate::types::{Epoch, Lsn, Member, TimelineHistory};
 
 /// Where a transfer is written until it is complete.
@@ -46,7 +46,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Fetch<'a> {
     pub address: &'a PeerAddress,
-    pub credentials: &'a Credentials,
+    pub auth: &'a RpcAuth,
     /// Who asks, and the epoch that it follows.
     pub from: Member,
     pub epoch: Epoch,
@@ -78,7 +78,7 @@ pub async fn fetch(fetch: Fetch<'_>) -> Result<Seed, Error> {
     let address = fetch.address;
     let broken = |status| Error::Broken { address: address.clone(), status: Box::new(status) };
     let stalled = |_| Error::Stalled { address: address.clone(), wait: fetch.stall_max };
-    let connecting = connect(address, fetch.credentials);
+    let connecting = connect(address, fetch.auth);
     let connected = tokio::time::timeout(fetch.stall_max, connecting).await.map_err(stalled)?;
     let mut client =
         connected.map_err(|source| Error::Connect { address: address.clone(), source })?;

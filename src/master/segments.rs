@@ -14,7 +14,7 @@ use crate::runtime::Clock;
 use crate::types::{Epoch, Heartbeat, Instant};
 
 use super::node::NodeView;
-use super::segment_table;
+use super::segment_rows;
 
 /// Heartbeats and reports that may wait; more are dropped, as by a network.
 const WAITING_MAX: usize = 65_536;
@@ -151,7 +151,7 @@ impl Running {
         if reign.is_none() {
             return;
         }
-        match segment_table::segments(&self.driver.catalog.snapshot()) {
+        match segment_rows::load(&self.driver.catalog.snapshot()) {
             Ok(rows) => {
                 self.reign = reign;
                 self.step(now, Event::ReignBegan);
@@ -209,7 +209,7 @@ async fn store(driver: &Driver, inputs: &mpsc::WeakSender<Input>, write: Write, 
 async fn commit(driver: &Driver, write: &Write, only_known: bool) -> Result<(), StoreError> {
     let mut transaction = driver.catalog.begin();
     let now = driver.clock.wall_micros();
-    let written = segment_table::write_segment(&mut transaction, write, only_known, now);
+    let written = segment_rows::store(&mut transaction, write, only_known, now);
     match written {
         Ok(true) => {}
         Ok(false) => return Ok(()),

@@ -16,7 +16,6 @@ use crate::runtime::config::MasterSettings;
 use crate::segment_rm::{RegistryReply, registry_server};
 use crate::types::{Envelope, Heartbeat};
 
-use super::auth::Credentials;
 use super::checkpointer::Checkpointer;
 use super::control_service::ControlService;
 use super::inbox::Inbox;
@@ -36,7 +35,6 @@ const BACKLOG: u32 = 4096;
 
 pub(super) struct Services {
     pub(super) parts: Arc<Parts>,
-    pub(super) credentials: Credentials,
     pub(super) transport: Arc<Transport>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) witnesses: Arc<RpcWitnesses>,
@@ -58,7 +56,7 @@ pub(super) async fn listen(settings: &MasterSettings) -> Result<TcpListener, Sta
 }
 
 /// The one address that `listen_addresses` names, else all of them.
-async fn rpc_host(settings: &MasterSettings) -> Result<IpAddr, StartError> {
+pub(super) async fn rpc_host(settings: &MasterSettings) -> Result<IpAddr, StartError> {
     let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let [name] = settings.listen_addresses.as_slice() else { return Ok(everywhere) };
     let doing = format!("find the address of \"{name}\" (listen_addresses)");
@@ -71,14 +69,13 @@ async fn rpc_host(settings: &MasterSettings) -> Result<IpAddr, StartError> {
 impl Services {
     /// Everything ends with the process or with the node's loop.
     pub(super) fn start(self, listener: TcpListener, rpc: &Handle) {
-        let Services { parts, credentials, transport, inbox, witnesses, checkpointer, seeds } =
-            self;
+        let Services { parts, transport, inbox, witnesses, checkpointer, seeds } = self;
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let me = parts.view().me.node;
         let replication =
-            ReplicationService::server(&credentials, me, messages, SeedSource::new(seeds));
+            ReplicationService::server(&parts.auth, me, messages, SeedSource::new(seeds));
         let control = ControlServer::new(ControlService { parts: Arc::clone(&parts) });
-        let control = InterceptedService::new(control, credentials.check_secret());
+        let control = InterceptedService::new(control, parts.auth.server_for_people());
         let hearing = Arc::clone(&parts);
         let registry =
             registry_server(&parts.auth, move |heartbeat, peer| hear(&hearing, heartbeat, peer));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::ReadView;
+use crate::catalog::segments::{self, Mirroring, MirroringState};
 use crate::fts::SegmentView;
 use crate::proto::v1;
 use crate::proto::{member_to_wire, record_to_wire};
@@ -12,7 +13,7 @@ use crate::types::Instant;
 use super::mirroring;
 use super::node::{NodeView, StandbyView};
 use super::parts::Parts;
-use super::segment_table;
+use super::segment_rows;
 
 /// A standby not heard for so long is shown as unreachable.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
@@ -20,7 +21,7 @@ const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
 pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
     let (view, now) = (parts.view(), parts.clock.now());
     let views = parts.segments.views().await;
-    let (summary, detail, error) = mirroring_state(parts, &view, now);
+    let mirroring = mirroring_state(parts, &view, now);
     let reading = Arc::clone(parts);
     let digest = tokio::task::spawn_blocking(move || reading.digest.get(&reading.catalog));
     let digest = digest.await.ok().flatten();
@@ -48,9 +49,9 @@ pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
         record: view.record.as_ref().map(record_to_wire),
         standbys: view.standbys.iter().map(|standby| standby_status(&view, standby, now)).collect(),
         segments: segment_rows(parts, views, now),
-        summary_state: summary,
-        detail_state: detail.unwrap_or_default(),
-        error_message: error.unwrap_or_default(),
+        summary_state: mirroring.state.text().to_owned(),
+        detail_state: mirroring.detail.unwrap_or_default(),
+        error_message: mirroring.error.unwrap_or_default(),
         heard_primary_ago_ms: view.primary_heard.map(|at| millis(now.since(at))),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sessions: u32::try_from(parts.sessions.count()).unwrap_or(u32::MAX),
@@ -58,6 +59,7 @@ pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
         started_at_us: parts.started_at,
         digest: digest.map_or_else(String::new, |(_, digest)| digest.to_string()),
         digest_lsn: digest.map_or(0, |(lsn, _)| lsn.0),
+        commits_wait: view.commits_wait.clone().unwrap_or_default(),
     }
 }
 
@@ -66,17 +68,13 @@ pub(super) fn is_open_primary(view: &NodeView) -> bool {
 }
 
 /// An open primary knows by itself; others show what they have applied.
-fn mirroring_state(
-    parts: &Parts,
-    view: &NodeView,
-    now: Instant,
-) -> (String, Option<String>, Option<String>) {
-    if view.open && view.role == "primary" {
-        let state = mirroring::mirroring(view, now);
-        return (state.summary.to_owned(), state.detail, state.error);
+fn mirroring_state(parts: &Parts, view: &NodeView, now: Instant) -> Mirroring {
+    if is_open_primary(view) {
+        return mirroring::mirroring(view, now);
     }
-    let stored = segment_table::mirroring(&parts.catalog.snapshot()).ok().flatten();
-    stored.unwrap_or_else(|| ("Unknown".to_owned(), None, None))
+    let stored = segments::mirroring(&parts.catalog.snapshot()).ok().flatten();
+    let unknown = MirroringState::Unknown;
+    stored.unwrap_or(Mirroring { state: unknown, detail: None, log_time: None, error: None })
 }
 
 fn standby_status(view: &NodeView, standby: &StandbyView, now: Instant) -> v1::StandbyStatus {
@@ -101,7 +99,7 @@ fn standby_status(view: &NodeView, standby: &StandbyView, now: Instant) -> v1::S
 /// From the machine where it reigns, else from the catalog.
 fn segment_rows(parts: &Parts, views: Vec<SegmentView>, now: Instant) -> Vec<v1::SegmentRow> {
     let rows = if views.is_empty() {
-        let stored = segment_table::segments(&parts.catalog.snapshot()).unwrap_or_default();
+        let stored = segment_rows::load(&parts.catalog.snapshot()).unwrap_or_default();
         stored.into_iter().map(|row| SegmentView { row, heard: None, probing: false }).collect()
     } else {
         views

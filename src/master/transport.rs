@@ -17,11 +17,10 @@ use tokio::task::JoinHandle;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
-use super::auth::{Attach, Credentials};
 use super::outbox::Outbox;
 use crate::proto::v1;
 use crate::proto::v1::replication_client::ReplicationClient;
-use crate::runtime::Net;
+use crate::runtime::{Net, RpcAuth};
 use crate::types::{Envelope, NodeId};
 
 /// The longest record of the log, and room for what is around it.
@@ -55,7 +54,7 @@ impl fmt::Display for PeerAddress {
 /// The network between masters. Dropping it ends its tasks.
 #[derive(Debug)]
 pub struct Transport {
-    credentials: Credentials,
+    auth: RpcAuth,
     handle: Handle,
     peers: Mutex<BTreeMap<NodeId, Peer>>,
 }
@@ -76,8 +75,8 @@ impl Drop for Peer {
 impl Transport {
     /// `handle` is where the sending tasks run.
     #[must_use]
-    pub fn new(credentials: Credentials, handle: Handle) -> Transport {
-        Transport { credentials, handle, peers: Mutex::new(BTreeMap::new()) }
+    pub fn new(auth: RpcAuth, handle: Handle) -> Transport {
+        Transport { auth, handle, peers: Mutex::new(BTreeMap::new()) }
     }
 
     /// Replaces the list of peers; connections to those that stay as they are go on.
@@ -99,7 +98,7 @@ impl Transport {
         let link = Link {
             node,
             address: address.clone(),
-            credentials: self.credentials.clone(),
+            auth: self.auth.clone(),
             outbox: Arc::clone(&outbox),
         };
         let task = self.handle.spawn(link.keep_connected());
@@ -121,12 +120,12 @@ impl Net for Transport {
     }
 }
 
-pub(crate) type Client = ReplicationClient<InterceptedService<Channel, Attach>>;
+pub(crate) type Client = ReplicationClient<InterceptedService<Channel, RpcAuth>>;
 
 /// Opens a connection to a peer's replication service.
 pub(crate) async fn connect(
     address: &PeerAddress,
-    credentials: &Credentials,
+    auth: &RpcAuth,
 ) -> Result<Client, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?
         .connect_timeout(CONNECT_TIMEOUT)
@@ -137,7 +136,7 @@ pub(crate) async fn connect(
         .keep_alive_timeout(SILENCE_MAX)
         .keep_alive_while_idle(true);
     let channel = endpoint.connect().await?;
-    let client = ReplicationClient::with_interceptor(channel, credentials.attach());
+    let client = ReplicationClient::with_interceptor(channel, auth.clone());
     Ok(client
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX))
@@ -147,7 +146,7 @@ pub(crate) async fn connect(
 struct Link {
     node: NodeId,
     address: PeerAddress,
-    credentials: Credentials,
+    auth: RpcAuth,
     outbox: Arc<Outbox>,
 }
 
@@ -158,7 +157,7 @@ impl Link {
         let mut last_reason = String::new();
         let (node, address) = (self.node, self.address.to_string());
         loop {
-            let connecting = connect(&self.address, &self.credentials);
+            let connecting = connect(&self.address, &self.auth);
             let reason = match tokio::time::timeout(2 * CONNECT_TIMEOUT, connecting).await {
                 Ok(Ok(client)) => {
                     tracing::info!(%node, address, "connected to peer");

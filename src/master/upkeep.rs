@@ -7,24 +7,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::catalog::{
-    Bootstrap, Catalog, Commit, Datum, Error, GP_CONFIGURATION_HISTORY, OpenTransaction, ReadView,
-};
+use crate::catalog::segments::{self, MirroringState, SegmentRow};
+use crate::catalog::{Bootstrap, Catalog, Commit, Error, OpenTransaction, ReadView};
 use crate::runtime::Clock;
 use crate::types::Epoch;
 
-use super::mirroring::{self, SYNCHRONIZED};
+use super::mirroring;
 use super::node::NodeView;
-use super::segment_table;
 
 /// How often the state is looked at while nothing reports a change.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The shortest time between two looks.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
-
-/// Rows of history that one transaction may remove.
-const PURGE_MAX: usize = 10_000;
 
 pub(super) struct Upkeep {
     pub(super) catalog: Catalog,
@@ -118,24 +113,24 @@ impl Upkeep {
         let Some(record) = &view.record else { return Ok(Vec::new()) };
         let now = self.clock.wall_micros();
         let mut news = Vec::new();
-        let stored = segment_table::masters(transaction)?;
+        let stored = masters(transaction)?;
         let wanted = mirroring::master_rows(record);
         for row in wanted.iter().filter(|row| !stored.contains(row)) {
-            segment_table::put_master(transaction, row)?;
+            segments::put_segment(transaction, row)?;
             let known = stored.iter().find(|known| known.order == row.order);
             let text = match (row.order, known) {
                 (0, _) => format!("master activated at epoch {}", view.epoch),
                 (_, None) => "standby master added".to_owned(),
                 (_, Some(_)) => "standby master changed".to_owned(),
             };
-            segment_table::history(transaction, row.order, &row.hostname, (&text, now))?;
+            segments::add_history(transaction, now, row.order, &row.hostname, &text)?;
             news.push(News::Info(format!("{text} host={} port={}", row.hostname, row.port)));
         }
         let gone = |order: i32| !wanted.iter().any(|row| row.order == order);
         for row in stored.iter().filter(|row| gone(row.order)) {
-            segment_table::delete_master(transaction, row.order)?;
+            segments::remove_segment(transaction, row.order)?;
             let text = "standby master removed";
-            segment_table::history(transaction, row.order, &row.hostname, (text, now))?;
+            segments::add_history(transaction, now, row.order, &row.hostname, text)?;
             news.push(News::Info(format!("{text} host={} port={}", row.hostname, row.port)));
         }
         self.prepare_mirroring(transaction, view, &mut news)?;
@@ -148,20 +143,21 @@ impl Upkeep {
         view: &NodeView,
         news: &mut Vec<News>,
     ) -> Result<(), Error> {
-        let state = mirroring::mirroring(view, self.clock.now());
-        let stored = segment_table::mirroring(transaction)?;
-        let same = stored.as_ref().is_some_and(|(summary, detail, _)| {
-            summary == state.summary && *detail == state.detail
-        });
+        let mut state = mirroring::mirroring(view, self.clock.now());
+        let stored = segments::mirroring(transaction)?;
+        let same = stored
+            .as_ref()
+            .is_some_and(|stored| stored.state == state.state && stored.detail == state.detail);
         if same {
             return Ok(());
         }
-        segment_table::put_mirroring(transaction, &state, self.clock.wall_micros())?;
-        let was = stored.is_some_and(|(summary, ..)| summary == SYNCHRONIZED);
-        if state.summary == SYNCHRONIZED {
+        state.log_time = Some(self.clock.wall_micros());
+        segments::set_mirroring(transaction, &state)?;
+        let was = stored.is_some_and(|stored| stored.state == MirroringState::Synchronized);
+        if state.state == MirroringState::Synchronized {
             news.push(News::Info("Master mirroring is now synchronized".to_owned()));
         } else if was {
-            let why = state.error.clone().unwrap_or_else(|| state.summary.to_owned());
+            let why = state.error.clone().unwrap_or_else(|| state.state.text().to_owned());
             news.push(News::Warning(format!(
                 "Master mirroring synchronization lost epoch={} lsn={}: {why}",
                 view.epoch, view.commit_lsn
@@ -174,13 +170,17 @@ impl Upkeep {
     fn purge(&self, transaction: &mut OpenTransaction) -> Result<(), Error> {
         let keep = i64::try_from(self.history_keep.as_micros()).unwrap_or(i64::MAX);
         let oldest = self.clock.wall_micros().saturating_sub(keep);
-        let old = |row: &Vec<Datum>| matches!(row.first(), Some(Datum::Timestamptz(time)) if *time < oldest);
-        let rows = transaction.scan(GP_CONFIGURATION_HISTORY, &[])?;
-        for row in rows.iter().filter(|row| old(row)).take(PURGE_MAX) {
-            transaction.delete(GP_CONFIGURATION_HISTORY, row)?;
-        }
+        segments::purge_history(transaction, oldest)?;
         Ok(())
     }
+}
+
+/// The rows of master and standbys as they are stored.
+fn masters(view: &dyn ReadView) -> Result<Vec<SegmentRow>, Error> {
+    let mut rows = segments::segment_rows(view)?;
+    rows.retain(|row| row.order <= 0);
+    rows.sort_by_key(|row| std::cmp::Reverse(row.order));
+    Ok(rows)
 }
 
 /// A line for the log, written once the change is committed.

@@ -10,7 +10,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::catalog::Catalog;
-use crate::fts::SegmentAddress;
+use crate::fts::{SegmentAddress, SegmentRow};
 use crate::ha::Witnesses;
 use crate::ha::manual_policy::{MasterAnswer, SegmentAnswer};
 use crate::proto::v1::control_client::ControlClient;
@@ -22,7 +22,7 @@ use crate::proto::{fence_from_wire, member_to_wire, record_from_wire, record_to_
 use crate::runtime::RpcAuth;
 use crate::types::{ClusterState, Epoch, Member, MemberEntry, NodeId};
 
-use super::segment_table;
+use super::segment_rows;
 use super::segments::Segments;
 
 /// Between two looks at who has been heard.
@@ -51,6 +51,11 @@ enum Question {
 }
 
 impl RpcWitnesses {
+    /// None where the catalog cannot tell.
+    fn segments_of_catalog(&self) -> Vec<SegmentRow> {
+        segment_rows::load(&self.catalog.snapshot()).unwrap_or_default()
+    }
+
     async fn ask_segments(&self, question: Question) -> Vec<SegmentAnswer> {
         let calls = self.agents().await.into_iter().map(|agent| {
             let question = question.clone();
@@ -71,9 +76,9 @@ impl RpcWitnesses {
 
     /// Where the registered segments are that were heard.
     async fn agents(&self) -> Vec<SegmentAddress> {
-        let registered = segment_table::places(&self.catalog);
+        let registered = self.segments_of_catalog();
         let mut agents = self.segments.agents().await;
-        agents.retain(|agent| registered.iter().any(|(_, host, _)| *host == agent.hostname));
+        agents.retain(|agent| registered.iter().any(|row| row.hostname == agent.hostname));
         agents
     }
 
@@ -121,7 +126,7 @@ fn segment_answer(reply: FenceReply) -> Result<SegmentAnswer, String> {
 
 impl Witnesses for RpcWitnesses {
     fn registered(&self) -> usize {
-        segment_table::registered(&self.catalog)
+        self.segments_of_catalog().len()
     }
 
     async fn gather(&self) {

@@ -1,9 +1,8 @@
 //! Carries out what functions of a statement left to be done (`Effect`), in its transaction.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::catalog::segments::{self, Location, Mirroring, MirroringState};
+use crate::catalog::segments::{self, Mirroring, MirroringState, SegmentRow};
 use crate::runtime::{BootClock, Clock};
 use crate::types::RegistrationOrder;
 
@@ -33,8 +32,16 @@ pub(crate) fn carry_out(
             Effect::AddMasterStandby { host, address } => {
                 let port = session.setting("port").and_then(|port| port.parse().ok());
                 let port = port.unwrap_or(5432);
-                let location = Location { hostname: host, address, port };
-                shared.write(|t| segments::set_standby(t, Some(&location)))?;
+                let standby = SegmentRow {
+                    order: RegistrationOrder::Standby.to_column(),
+                    role: 's',
+                    up: true,
+                    port,
+                    hostname: host,
+                    address,
+                    description: None,
+                };
+                shared.write(|t| segments::put_segment(t, &standby))?;
             }
             Effect::RemoveMasterStandby => {
                 let mirroring = Mirroring {
@@ -44,14 +51,15 @@ pub(crate) fn carry_out(
                     error: None,
                 };
                 shared.write(|t| {
-                    segments::set_standby(t, None)?;
+                    segments::remove_segment(t, RegistrationOrder::Standby.to_column())?;
                     segments::set_mirroring(t, &mirroring)
                 })?;
             }
             Effect::RemoveSegment { order } => {
-                let order = u32::try_from(order).ok().and_then(NonZeroU32::new);
-                let order = order.ok_or_else(|| Error::internal("segment without an order"))?;
-                shared.write(|t| segments::remove_segment(t, RegistrationOrder::Segment(order)))?;
+                if order <= 0 {
+                    return Err(Error::internal("segment without an order"));
+                }
+                shared.write(|t| segments::remove_segment(t, order))?;
             }
             Effect::RemoveSegmentHistory => {
                 for _ in 0..HISTORY_ROUNDS_MAX {

@@ -10,23 +10,29 @@ use datafusion::common::ScalarValue;
 use crate::catalog::{
     Bootstrap, Catalog, Commit, CommitError, CommitFuture, Committed, MemoryStore, Transaction,
 };
+use crate::runtime::config::SettingRow;
 use crate::types::{Epoch, Lsn, NodeId};
 
 use super::{
     Engine, Error, Live, Output, OutputColumn, ReplicationRow, ServerState, Session, SessionRow,
-    SessionStart, SettingRow,
+    SessionStart,
 };
 
 pub(super) const NOW: i64 = 1_700_000_000_000_000;
 
-/// Admits, "logs" and applies in one go; counts what it committed.
-pub(super) struct DirectCommit {
+/// Admits, "logs" and applies in one go.
+pub(crate) struct DirectCommit {
     catalog: Catalog,
     end: Mutex<Lsn>,
 }
 
 impl DirectCommit {
-    fn apply(&self, transaction: &Transaction) -> Result<Committed, CommitError> {
+    /// The log of a bootstrapped catalog ends at 64.
+    pub(crate) fn new(catalog: Catalog) -> DirectCommit {
+        DirectCommit { catalog, end: Mutex::new(Lsn(64)) }
+    }
+
+    pub(crate) fn apply(&self, transaction: &Transaction) -> Result<Committed, CommitError> {
         let payload = self.catalog.admit(transaction)?;
         let mut end = self.end.lock().unwrap();
         *end = end.advance(u64::try_from(payload.len()).unwrap() + 40);
@@ -144,7 +150,7 @@ impl Live for StillLive {
 pub(super) fn engine(in_recovery: bool) -> Arc<Engine> {
     let catalog = Catalog::open(Arc::new(MemoryStore::new())).unwrap();
     catalog.reign(Epoch::new(1, NodeId::new(1).unwrap()));
-    let commit = DirectCommit { catalog: catalog.clone(), end: Mutex::new(Lsn(64)) };
+    let commit = DirectCommit::new(catalog.clone());
     catalog.apply(&[(Lsn(64), &[])]).unwrap();
     let bootstrap = Bootstrap {
         master_host: "mdw".to_owned(),

@@ -1,6 +1,7 @@
 //! What the running server knows and the catalog does not: sessions, replication, settings.
 //! `master` implements it; the views over it are providers of this module.
 
+use crate::runtime::config::SettingRow;
 use crate::types::Lsn;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,25 +42,6 @@ pub struct ReplicationRow {
     pub sync_state: String,
     pub reply_time: Option<i64>,
     pub priority: i32,
-}
-
-/// One row of `pg_settings`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingRow {
-    pub name: String,
-    pub setting: String,
-    pub unit: Option<String>,
-    pub category: String,
-    pub description: String,
-    /// `internal`, `postmaster`, `sighup`, `superuser`, `user`.
-    pub context: String,
-    /// `bool`, `integer`, `real`, `string`, `enum`.
-    pub kind: String,
-    pub source: String,
-    pub min: Option<String>,
-    pub max: Option<String>,
-    pub choices: Option<Vec<String>>,
-    pub boot_value: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

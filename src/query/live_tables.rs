@@ -189,7 +189,7 @@ fn replication(context: &StatementContext, _: &SchemaRef) -> Result<Rows, Error>
 }
 
 fn settings(context: &StatementContext, _: &SchemaRef) -> Result<Rows, Error> {
-    let row = |row: super::live::SettingRow| {
+    let row = |row: crate::runtime::config::SettingRow| {
         let choices = match row.choices {
             None => ScalarValue::new_null_list(DataType::Utf8, true, 1),
             Some(list) => {

@@ -51,12 +51,12 @@ mod utility;
 pub use block::TransactionStatus;
 pub use engine::Engine;
 pub use error::Error;
-pub use live::{Live, ReplicationRow, ServerState, SessionRow, SettingRow};
+pub use live::{Live, ReplicationRow, ServerState, SessionRow};
 pub use session::{Notice, Output, OutputColumn, Prepared, Session, SessionStart, Severity};
 pub use statement::Statement;
 
 #[cfg(test)]
-mod harness;
+pub(crate) mod harness;
 #[cfg(test)]
 mod psql_tests;
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder,
-    Int64Builder, RecordBatch, RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder,
-    UInt32Builder,
+    ArrayRef, ArrowPrimitiveType, BooleanArray, Float32Array, Float64Array, PrimitiveArray,
+    RecordBatch, RecordBatchOptions, StringArray,
 };
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{
+    DataType, Int16Type, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType, UInt32Type,
+};
 use datafusion::common::ScalarValue;
 
 use crate::catalog::{Datum, Row};
@@ -20,86 +21,54 @@ pub(crate) fn stored_column(
     at: usize,
     data_type: &DataType,
 ) -> Result<ArrayRef, Error> {
-    let values = || rows.iter().map(move |row| row.get(at).unwrap_or(&Datum::Null));
-    column_of(values, data_type)
+    column_of(rows.iter().map(|row| row.get(at).unwrap_or(&Datum::Null)), data_type)
 }
 
-fn column_of<'a, I>(values: impl Fn() -> I, data_type: &DataType) -> Result<ArrayRef, Error>
-where
-    I: Iterator<Item = &'a Datum>,
-{
+fn column_of<'a>(
+    values: impl Iterator<Item = &'a Datum>,
+    data_type: &DataType,
+) -> Result<ArrayRef, Error> {
     Ok(match data_type {
-        DataType::Boolean => {
-            let mut builder = BooleanBuilder::new();
-            for value in values() {
-                builder.append_option(checked(value, value.as_bool())?);
-            }
-            Arc::new(builder.finish())
-        }
-        DataType::Int16 => {
-            let mut builder = Int16Builder::new();
-            for value in values() {
-                builder.append_option(integer::<i16>(value)?);
-            }
-            Arc::new(builder.finish())
-        }
-        DataType::Int32 => {
-            let mut builder = Int32Builder::new();
-            for value in values() {
-                builder.append_option(integer::<i32>(value)?);
-            }
-            Arc::new(builder.finish())
-        }
-        DataType::Int64 => {
-            let mut builder = Int64Builder::new();
-            for value in values() {
-                builder.append_option(integer::<i64>(value)?);
-            }
-            Arc::new(builder.finish())
-        }
-        DataType::UInt32 => {
-            let mut builder = UInt32Builder::new();
-            for value in values() {
-                builder.append_option(integer::<u32>(value)?);
-            }
-            Arc::new(builder.finish())
-        }
-        DataType::Utf8 => {
-            let mut builder = StringBuilder::new();
-            for value in values() {
-                builder.append_option(checked(value, text(value))?);
-            }
-            Arc::new(builder.finish())
-        }
+        DataType::Boolean => Arc::new(fitting::<_, BooleanArray>(values, Datum::as_bool)?),
+        DataType::Int16 => Arc::new(integers::<Int16Type>(values)?),
+        DataType::Int32 => Arc::new(integers::<Int32Type>(values)?),
+        DataType::Int64 => Arc::new(integers::<Int64Type>(values)?),
+        DataType::UInt32 => Arc::new(integers::<UInt32Type>(values)?),
+        DataType::Utf8 => Arc::new(fitting::<_, StringArray>(values, text)?),
         DataType::Timestamp(_, zone) => {
-            let mut builder = TimestampMicrosecondBuilder::new().with_timezone_opt(zone.clone());
-            for value in values() {
-                builder.append_option(integer::<i64>(value)?);
-            }
-            Arc::new(builder.finish())
+            let times = integers::<TimestampMicrosecondType>(values)?;
+            Arc::new(times.with_timezone_opt(zone.clone()))
         }
-        DataType::Float32 => {
-            let mut builder = Float32Builder::new();
-            for value in values() {
-                let found = if let Datum::Float4(number) = value { Some(*number) } else { None };
-                builder.append_option(checked(value, found)?);
-            }
-            Arc::new(builder.finish())
-        }
-        DataType::Float64 => {
-            let mut builder = Float64Builder::new();
-            for value in values() {
-                let found = if let Datum::Float8(number) = value { Some(*number) } else { None };
-                builder.append_option(checked(value, found)?);
-            }
-            Arc::new(builder.finish())
-        }
+        DataType::Float32 => Arc::new(fitting::<_, Float32Array>(values, |value| match value {
+            Datum::Float4(number) => Some(*number),
+            _ => None,
+        })?),
+        DataType::Float64 => Arc::new(fitting::<_, Float64Array>(values, |value| match value {
+            Datum::Float8(number) => Some(*number),
+            _ => None,
+        })?),
         other => {
             let scalars: Vec<ScalarValue> =
-                values().map(|value| scalar(value, other)).collect::<Result<_, _>>()?;
+                values.map(|value| scalar(value, other)).collect::<Result<_, _>>()?;
             computed_column(scalars, other)?
         }
     })
+}
+
+fn integers<'a, T>(values: impl Iterator<Item = &'a Datum>) -> Result<PrimitiveArray<T>, Error>
+where
+    T: ArrowPrimitiveType,
+    T::Native: TryFrom<i64>,
+{
+    values.map(integer::<T::Native>).collect()
+}
+
+/// An array of what `pick` finds; it finds nothing in nulls, and in values that do not fit.
+fn fitting<'a, V, A: FromIterator<Option<V>>>(
+    values: impl Iterator<Item = &'a Datum>,
+    pick: impl Fn(&'a Datum) -> Option<V>,
+) -> Result<A, Error> {
+    values.map(|value| checked(value, pick(value))).collect()
 }
 
 fn checked<T>(value: &Datum, found: Option<T>) -> Result<Option<T>, Error> {
@@ -148,7 +117,7 @@ pub(crate) fn scalar(value: &Datum, data_type: &DataType) -> Result<ScalarValue,
             .collect::<Result<_, _>>()?;
         return Ok(ScalarValue::List(ScalarValue::new_list(&scalars, item.data_type(), true)));
     }
-    let column = column_of(|| std::iter::once(value), data_type)?;
+    let column = column_of(std::iter::once(value), data_type)?;
     ScalarValue::try_from_array(&column, 0).map_err(internal)
 }
 

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::runtime::config::SettingRow;
+
 use super::error::Error;
-use super::live::{Live, SettingRow};
+use super::live::Live;
 use super::setting_table::{Context, DEFINITIONS, Definition, Values};
 
 /// Settings in extension namespaces (`a.b`) and the others that one session may hold.

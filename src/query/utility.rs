@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, StringArray};
 
+use crate::runtime::config::SettingRow;
+
 use super::error::Error;
-use super::live::SettingRow;
 use super::relations::schema_of;
 use super::rows;
 use super::session::{Output, OutputColumn};

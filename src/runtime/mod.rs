@@ -9,6 +9,7 @@ pub mod log_line;
 mod net;
 mod rpc_auth;
 mod sim_disk;
+mod sim_disk_state;
 pub mod site_xml;
 
 pub use clock::{BootClock, Clock};

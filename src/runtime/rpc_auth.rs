@@ -1,8 +1,9 @@
 //! Identity and secret of the cluster on every RPC: who may speak to whom at all.
 //!
 //! A client adds both to the metadata of each request, a server refuses a request without them or
-//! with others; the refusal of a foreign cluster names both identities. Epochs are not looked at
-//! here, that is for the receiver of each request.
+//! with others; the refusal of a foreign cluster names both identities. Services that people call
+//! too do with the secret alone. Epochs are not looked at here, that is for the receiver of each
+//! request.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -92,28 +93,17 @@ impl RpcAuth {
         metadata.insert(SECRET_KEY, self.inner.secret.clone());
     }
 
-    /// Checks a request that was received.
-    pub fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        let ours = self.inner.cluster;
-        let theirs = metadata.get(CLUSTER_ID_KEY).and_then(|value| value.to_str().ok());
-        let Some(theirs) = theirs else {
-            return Err(Status::unauthenticated(format!("{CLUSTER_ID_KEY} is missing")));
-        };
-        if theirs.parse() != Ok(ours) {
-            let text = format!("cluster {theirs} is not this cluster, {ours}");
-            return Err(Status::permission_denied(text));
-        }
-        let secret = metadata.get(SECRET_KEY).map(MetadataValue::as_bytes).unwrap_or_default();
-        if !equal_in_constant_time(secret, self.inner.secret.as_bytes()) {
-            return Err(Status::unauthenticated(format!("{SECRET_KEY} is missing or wrong")));
-        }
-        Ok(())
-    }
-
-    /// For `XyzServer::with_interceptor`.
+    /// For `XyzServer::with_interceptor`: identity and secret have to be there.
     #[must_use]
     pub fn server(&self) -> CheckRequests {
-        CheckRequests(self.clone())
+        CheckRequests { auth: self.clone(), id_may_be_absent: false }
+    }
+
+    /// For services that people call too (grpcurl): the secret alone will do, but an identity that
+    /// is there has to be the right one.
+    #[must_use]
+    pub fn server_for_people(&self) -> CheckRequests {
+        CheckRequests { auth: self.clone(), id_may_be_absent: true }
     }
 }
 
@@ -127,11 +117,36 @@ impl Interceptor for RpcAuth {
 
 /// A server's interceptor.
 #[derive(Debug, Clone)]
-pub struct CheckRequests(RpcAuth);
+pub struct CheckRequests {
+    auth: RpcAuth,
+    id_may_be_absent: bool,
+}
+
+impl CheckRequests {
+    fn check(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        // First the identity: a process of another cluster has another secret too, and "wrong
+        // secret" would send its operator the wrong way.
+        let ours = &self.auth.inner;
+        match metadata.get(CLUSTER_ID_KEY).map(|id| String::from_utf8_lossy(id.as_bytes())) {
+            Some(theirs) if theirs.parse() == Ok(ours.cluster) => {}
+            Some(theirs) => {
+                let text = format!("cluster {theirs} is not this cluster, {}", ours.cluster);
+                return Err(Status::permission_denied(text));
+            }
+            None if self.id_may_be_absent => {}
+            None => return Err(Status::unauthenticated(format!("{CLUSTER_ID_KEY} is missing"))),
+        }
+        let secret = metadata.get(SECRET_KEY).map(MetadataValue::as_bytes).unwrap_or_default();
+        if !equal_in_constant_time(secret, ours.secret.as_bytes()) {
+            return Err(Status::unauthenticated(format!("{SECRET_KEY} is missing or wrong")));
+        }
+        Ok(())
+    }
+}
 
 impl Interceptor for CheckRequests {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        self.0.check(request.metadata())?;
+        self.check(request.metadata())?;
         Ok(request)
     }
 }
@@ -139,7 +154,7 @@ impl Interceptor for CheckRequests {
 /// Time depends on the lengths only.
 fn equal_in_constant_time(left: &[u8], right: &[u8]) -> bool {
     let difference = left.iter().zip(right).fold(0u8, |seen, (a, b)| seen | (a ^ b));
-    left.len() == right.len() && difference == 0
+    left.len() == right.len() && std::hint::black_box(difference) == 0
 }
 
 #[cfg(test)]
@@ -153,7 +168,7 @@ mod tests {
     fn check(client: &RpcAuth, server: &RpcAuth) -> Result<(), Status> {
         let mut metadata = MetadataMap::new();
         client.sign(&mut metadata);
-        server.check(&metadata)
+        server.server().check(&metadata)
     }
 
     #[test]
@@ -177,9 +192,22 @@ mod tests {
             assert_eq!(status.code(), tonic::Code::Unauthenticated);
             assert!(!status.message().contains(secret));
         }
-        let empty = auth(7, "s").check(&MetadataMap::new()).unwrap_err();
+        let empty = auth(7, "s").server().check(&MetadataMap::new()).unwrap_err();
         assert_eq!(empty.code(), tonic::Code::Unauthenticated);
         assert!(!format!("{:?}", auth(7, "s3cret")).contains("s3cret"));
+    }
+
+    #[test]
+    fn people_need_the_secret_alone() {
+        let ours = auth(7, "s3cret").server_for_people();
+        let nothing = ours.check(&MetadataMap::new()).unwrap_err();
+        assert_eq!(nothing.code(), tonic::Code::Unauthenticated);
+        let mut metadata = MetadataMap::new();
+        metadata.insert(SECRET_KEY, "s3cret".parse().unwrap());
+        assert!(ours.check(&metadata).is_ok());
+        assert!(auth(7, "s3cret").server().check(&metadata).is_err());
+        auth(8, "s3cret").sign(&mut metadata);
+        assert_eq!(ours.check(&metadata).unwrap_err().code(), tonic::Code::PermissionDenied);
     }
 
     #[test]

@@ -11,82 +11,17 @@
 //!
 //! It never hangs: a disk that does not answer is modelled by the caller, who does not report.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::sim_disk_state::{Change, Inode, SECTOR, State, split};
 use super::{Disk, DiskFile};
-
-const SECTOR: usize = 512;
-
-type Sector = [u8; SECTOR];
 
 /// A clone is another handle on the same disk.
 #[derive(Debug, Clone)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    random: u64,
-    /// Handles from before a crash do nothing any more.
-    boot: u64,
-    next_inode: u64,
-    inodes: BTreeMap<u64, Inode>,
-    live: BTreeMap<PathBuf, u64>,
-    durable: BTreeMap<PathBuf, u64>,
-    /// Changes of directories that are not durable yet, oldest first.
-    pending: Vec<Change>,
-    failing_syncs: u64,
-    /// Mutations that still succeed before the power goes.
-    steps_left: Option<u64>,
-    steps: u64,
-    capacity: Option<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    len: u64,
-    sectors: BTreeMap<u64, Sector>,
-    /// What the device holds of sectors that were written since they were synced.
-    unsynced: BTreeMap<u64, Sector>,
-    /// The same for sectors of a failed sync: a later one no longer covers them.
-    abandoned: BTreeMap<u64, Sector>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Link { path: PathBuf, inode: u64 },
-    Rename { from: PathBuf, to: PathBuf },
-    Unlink { path: PathBuf },
-}
-
-impl Change {
-    fn directory(&self) -> &Path {
-        match self {
-            Change::Link { path, .. }
-            | Change::Rename { to: path, .. }
-            | Change::Unlink { path } => path.parent().unwrap_or(Path::new("")),
-        }
-    }
-
-    fn apply(&self, names: &mut BTreeMap<PathBuf, u64>) {
-        match self {
-            Change::Link { path, inode } => {
-                names.insert(path.clone(), *inode);
-            }
-            Change::Rename { from, to } => {
-                if let Some(inode) = names.remove(from) {
-                    names.insert(to.clone(), inode);
-                }
-            }
-            Change::Unlink { path } => {
-                names.remove(path);
-            }
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -167,98 +102,6 @@ impl SimDisk {
 
     fn handle(&self, inode: u64, boot: u64) -> SimFile {
         SimFile { state: Arc::clone(&self.state), inode, boot }
-    }
-}
-
-impl State {
-    /// xorshift64*, so that nothing but the seed decides.
-    fn random(&mut self) -> u64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    fn is_lucky(&mut self) -> bool {
-        self.random().is_multiple_of(2)
-    }
-
-    /// Counts one change; an error once the power is off.
-    fn step(&mut self) -> io::Result<()> {
-        self.check_power()?;
-        self.steps += 1;
-        if let Some(left) = &mut self.steps_left {
-            *left -= 1;
-        }
-        Ok(())
-    }
-
-    fn check_power(&self) -> io::Result<()> {
-        match self.steps_left {
-            Some(0) => Err(io::Error::other("power is off")),
-            _ => Ok(()),
-        }
-    }
-
-    fn used(&self) -> u64 {
-        let named: BTreeSet<u64> = self.live.values().copied().collect();
-        named.iter().filter_map(|inode| self.inodes.get(inode)).map(|inode| inode.len).sum()
-    }
-
-    fn check_space(&self, more: u64) -> io::Result<()> {
-        match self.capacity {
-            Some(capacity) if self.used() + more > capacity => {
-                Err(io::ErrorKind::StorageFull.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.live);
-        self.pending.push(change);
-    }
-
-    /// Of each directory's pending changes some prefix was durable.
-    fn settle_names(&mut self) {
-        let pending = std::mem::take(&mut self.pending);
-        let directories: BTreeSet<PathBuf> =
-            pending.iter().map(|change| change.directory().to_owned()).collect();
-        for directory in directories {
-            let changes: Vec<_> =
-                pending.iter().filter(|change| change.directory() == directory).collect();
-            let kept = (self.random() % (changes.len() as u64 + 1)) as usize;
-            for change in changes.into_iter().take(kept) {
-                change.apply(&mut self.durable);
-            }
-        }
-        self.live = self.durable.clone();
-        let named: BTreeSet<u64> = self.live.values().copied().collect();
-        self.inodes.retain(|inode, _| named.contains(inode));
-    }
-
-    fn settle_sectors(&mut self) {
-        let inodes: Vec<u64> = self.inodes.keys().copied().collect();
-        for number in inodes {
-            let Some(inode) = self.inodes.get_mut(&number) else { continue };
-            let mut open = std::mem::take(&mut inode.abandoned);
-            open.append(&mut inode.unsynced);
-            for (sector, device) in open {
-                let is_lost = self.is_lucky();
-                if let Some(inode) = self.inodes.get_mut(&number)
-                    && is_lost
-                {
-                    inode.sectors.insert(sector, device);
-                }
-            }
-        }
-    }
-
-    fn inode(&mut self, number: u64, boot: u64) -> io::Result<&mut Inode> {
-        if boot != self.boot {
-            return Err(io::Error::other("file was open before the crash"));
-        }
-        self.inodes.get_mut(&number).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -399,10 +242,6 @@ impl DiskFile for SimFile {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn split(offset: u64) -> (u64, usize) {
-    (offset / SECTOR as u64, (offset % SECTOR as u64) as usize)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The simulated disk is as unkind as it says, and no more.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 const DIRECTORY: &str = "d";

@@ -11,6 +11,8 @@
 
 use crate::types::{ClusterId, Epoch, Incarnation, Lsn, TimelineHistory};
 
+use super::record::{read_u32, read_u64};
+
 pub(crate) const FIXED_LEN: usize = 4096;
 pub(crate) const MARK_OFFSET: u64 = 512;
 const HISTORY_OFFSET: usize = 1024;
@@ -146,18 +148,6 @@ fn bad<T>(offset: u64, why: String) -> Result<T, BadHeader> {
 
 fn put(out: &mut [u8], at: usize, bytes: &[u8]) {
     out[at..at + bytes.len()].copy_from_slice(bytes);
-}
-
-fn read_u32(bytes: &[u8], at: usize) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[at..at + 4]);
-    u32::from_le_bytes(word)
-}
-
-fn read_u64(bytes: &[u8], at: usize) -> u64 {
-    let mut word = [0; 8];
-    word.copy_from_slice(&bytes[at..at + 8]);
-    u64::from_le_bytes(word)
 }
 
 #[cfg(test)]

@@ -133,6 +133,14 @@ impl Stage {
                 let request = Request::Activate { force, switchover };
                 self.world().request(id, request);
             }
+            "remove" => {
+                let (id, gone) = (node(&mut args, "node")?, node(&mut args, "member")?);
+                self.world().request(id, Request::Remove { node: gone });
+            }
+            "force-open" => {
+                let id = node(&mut args, "node")?;
+                self.world().request(id, Request::ForceOpen);
+            }
             "release" => {
                 let id = node(&mut args, "node")?;
                 let to = node(&mut args, "to").ok();

@@ -253,6 +253,16 @@ impl Node {
             self.attempt_refused(now, &refusal, effects);
             return;
         }
+        if self.automatic() && !attempt.cause.from_itself() && !self.promise.lapsed(now) {
+            // The primary may still read under the lease that we gave it (rule 6).
+            let lapses = self.promise.until();
+            if let Role::TakingOver(attempt) = &mut self.role
+                && let Phase::Inquiring { until, .. } = &mut attempt.phase
+            {
+                *until = lapses;
+            }
+            return;
+        }
         let proposed = attempt.proposal(&candidate, record);
         if self.log.doubtful {
             // Confirmed, or forced by a person: what follows the end goes before anything is added.

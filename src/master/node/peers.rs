@@ -41,7 +41,13 @@ impl Node {
             self.step_down(now, &reason, effects);
             return;
         }
-        let Some(known) = reign.record.member(from.node) else { return };
+        let Some(known) = reign.record.member(from.node) else {
+            let (epoch, record) = (reign.epoch, Some(reign.record.clone()));
+            let (write_lsn, commit_lsn, sent_at) = (Lsn::ZERO, Lsn::ZERO, now);
+            let message = Message::Heartbeat { epoch, write_lsn, commit_lsn, sent_at, record };
+            effects.push(Effect::Send { to: from.node, message });
+            return;
+        };
         if known != from {
             reign.leaving.insert(from.node, (from, "it has a new data directory".to_owned()));
             self.change_if_due(now, effects);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::ha::{self, Authority};
 use crate::replication::{Progress, Stage, SyncSet, commit_point, lease_until};
-use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, Mode, NodeId};
 use crate::wal::record::encoded_len;
 
 use super::super::event::{Effect, Level, Payload, Rejection};
@@ -31,10 +31,14 @@ pub(crate) struct Reign {
     /// After a change that failed, the next one is not tried before then.
     pub(crate) change_not_before: Instant,
     pub(crate) requests: VecDeque<(u64, Change)>,
+    /// The next change is the operator's removal at the head of `requests`.
+    pub(crate) removing: bool,
     pub(crate) nonces: u64,
     pub(crate) heartbeat_at: Instant,
     /// Since when a flush of ours has been outstanding.
     pub(crate) flushing_since: Option<Instant>,
+    /// When our last flush was done: an idle log device is probed from time to time (rule 11).
+    pub(crate) flushed_at: Instant,
     /// Standbys that must leave the set to be seeded (with why), or whose new life must be noted.
     pub(crate) leaving: BTreeMap<NodeId, (Member, String)>,
 }
@@ -45,7 +49,8 @@ pub(crate) struct PendingChange {
     pub(crate) why: String,
     pub(crate) ticket: Option<u64>,
     pub(crate) again_at: Option<Instant>,
-    pub(crate) doubt_reported: bool,
+    /// Why its outcome is unknown, since the first answer that left it so.
+    pub(crate) doubt: Option<String>,
 }
 
 impl Reign {
@@ -63,6 +68,34 @@ impl Reign {
         self.sync.reject(self.record.in_sync.clone());
         self.change_not_before = not_before;
         change
+    }
+
+    /// The record as the coordinator has it, where it is still of this reign.
+    pub(crate) fn follow_record(&mut self, current: &ClusterState) {
+        if current.epoch == self.epoch && current.version > self.record.version {
+            self.record = current.clone();
+            self.sync.reject(current.in_sync.clone());
+        }
+    }
+
+    /// An operator removes the very standby whose leaving is in doubt: in manual mode a person's
+    /// word settles what the witnesses could not, so the pending change gives way. Both are made
+    /// for the same version, so only one of them can take effect.
+    pub(crate) fn give_way_to_removal(&mut self) {
+        let Some(change) = &self.change else { return };
+        let stuck = change.doubt.is_some() && change.ticket.is_none();
+        let removes = |(_, wish): &(u64, Change)| {
+            let Change::Remove { node } = wish else { return false };
+            self.record.in_sync.iter().any(|member| member.node == *node)
+                && change.proposed.in_sync.iter().all(|member| member.node != *node)
+        };
+        let asked = self.requests.iter().position(removes);
+        if let Some(at) = asked.filter(|_| stuck && self.record.mode == Mode::Manual) {
+            self.requests.swap(0, at);
+            self.change = None;
+            self.sync.reject(self.record.in_sync.clone());
+            self.removing = true;
+        }
     }
 
     pub(crate) fn take_requests(&mut self) -> Vec<(u64, Change)> {
@@ -124,9 +157,11 @@ impl Node {
             change: None,
             change_not_before: now,
             requests: VecDeque::new(),
+            removing: false,
             nonces: 0,
             heartbeat_at: now,
             flushing_since: None,
+            flushed_at: now,
             leaving: BTreeMap::new(),
         };
         reign.requests.extend(ticket.map(|ticket| (ticket, Change::Opened)));
@@ -192,6 +227,7 @@ impl Node {
         let done = self.log.flushed >= self.log.end;
         if let Some(reign) = self.reign_mut() {
             reign.flushing_since = if done { None } else { Some(now) };
+            reign.flushed_at = now;
         }
         self.advance_commit(now, effects);
     }
@@ -280,10 +316,11 @@ impl Node {
         if let Some(change) = &reign.change {
             at = change.again_at.map_or(at, |again| at.min(again));
         }
-        if let Some(since) = reign.flushing_since {
-            at = at.min(since.after(self.settings.disk_timeout));
+        let disk_timeout = self.settings.disk_timeout;
+        match reign.flushing_since {
+            Some(since) => at.min(since.after(disk_timeout)),
+            None => at.min(reign.flushed_at.after(disk_timeout / 2)),
         }
-        at
     }
 
     pub(crate) fn reign_tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -293,6 +330,10 @@ impl Node {
         if reign.flushing_since.is_some_and(|since| now >= since.after(disk_timeout)) {
             self.disk_hangs(now, effects);
             return;
+        }
+        if reign.flushing_since.is_none() && now >= reign.flushed_at.after(disk_timeout / 2) {
+            reign.flushing_since = Some(now);
+            effects.push(Effect::Flush { epoch: reign.epoch });
         }
         if now >= reign.heartbeat_at {
             reign.heartbeat_at = now.after(interval);

@@ -175,8 +175,16 @@ impl Node {
 
     /// The set or the members are other than before: new streams, other commit point, next change.
     pub(crate) fn after_change(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let commit_lsn = self.log.commit;
         if let Some(reign) = self.reign_mut() {
             let record = &reign.record;
+            for node in reign.standbys.keys().filter(|node| !record.members.contains_key(node)) {
+                // The last word to a node that was removed: the record without it.
+                let (epoch, write_lsn, sent_at) = (reign.epoch, Lsn::ZERO, now);
+                let record = Some(record.clone());
+                let message = Message::Heartbeat { epoch, write_lsn, commit_lsn, sent_at, record };
+                effects.push(Effect::Send { to: *node, message });
+            }
             reign.standbys.retain(|node, progress| record.member(*node) == Some(progress.member));
             for (node, entry) in &record.members {
                 let member = Member { node: *node, incarnation: entry.incarnation };
@@ -201,10 +209,12 @@ impl Node {
         let (timeout, strict) = (self.settings.standby_timeout, self.settings.strict);
         let (me, commit) = (self.me, self.log.commit);
         let Some(reign) = self.reign_mut() else { return };
+        reign.give_way_to_removal();
         if reign.change.is_some() || now < reign.change_not_before {
             return;
         }
-        let shrunk = reign.shrink(now, me, (timeout, strict));
+        let removal = if std::mem::take(&mut reign.removing) { reign.wish() } else { None };
+        let shrunk = removal.or_else(|| reign.shrink(now, me, (timeout, strict)));
         let next = shrunk.or_else(|| reign.wish()).or_else(|| reign.grow(now, commit, timeout));
         let Some((mut proposed, why, ticket)) = next else { return };
         reign.nonces += 1;
@@ -217,13 +227,8 @@ impl Node {
             None => Some(commit),
         };
         reign.sync.propose(proposed.in_sync.clone());
-        let change = PendingChange {
-            proposed: proposed.clone(),
-            why,
-            ticket,
-            again_at: None,
-            doubt_reported: false,
-        };
+        let change =
+            PendingChange { proposed: proposed.clone(), why, ticket, again_at: None, doubt: None };
         reign.change = Some(change);
         let authority = crate::ha::Authority::Rules;
         effects.push(Effect::Swap { authority, proposed: Box::new(proposed) });

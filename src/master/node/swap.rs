@@ -71,11 +71,12 @@ impl Node {
         match outcome {
             SwapOutcome::Unknown { reason } => {
                 change.again_at = Some(retry_at);
-                if !change.doubt_reported {
-                    change.doubt_reported = true;
+                let first = change.doubt.replace(reason.clone()).is_none();
+                if first {
                     let text = format!("change of the record in doubt: {reason}");
                     Self::report(Level::Warn, text, effects);
                 }
+                self.change_if_due(now, effects);
             }
             SwapOutcome::Done => {
                 let change = reign.accept_change();
@@ -89,6 +90,9 @@ impl Node {
             }
             SwapOutcome::Failed { current, reason, .. } => {
                 let change = reign.reject_change(retry_at);
+                if let Some(current) = &current {
+                    reign.follow_record(current);
+                }
                 Self::report(Level::Warn, format!("record not changed: {reason}"), effects);
                 self.change_settled(Err(reason), change.ticket, effects);
                 match current {

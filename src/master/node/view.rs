@@ -27,6 +27,8 @@ pub struct NodeView {
     /// Reads may be served until then; `None`: not at all.
     pub readable_until: Option<Instant>,
     pub seeding: Option<String>,
+    /// Commits wait for a change of the record whose outcome is unknown: why.
+    pub commits_wait: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +64,18 @@ impl Node {
             primary_heard: self.primary_heard,
             readable_until: self.readable_until(),
             seeding: self.seeding.as_ref().map(|seeding| seeding.reason.clone()),
+            commits_wait: self.commits_wait(),
         }
+    }
+
+    fn removed(&self) -> bool {
+        let record = self.control.record.as_ref();
+        record.is_some_and(|record| !record.members.contains_key(&self.me.node))
+    }
+
+    fn commits_wait(&self) -> Option<String> {
+        let doubt = self.reign()?.change.as_ref()?.doubt.clone()?;
+        (self.log.end > self.log.commit).then_some(doubt)
     }
 
     fn role_name(&self) -> &'static str {
@@ -82,6 +95,7 @@ impl Node {
     fn closed_reason(&self) -> String {
         match &self.role {
             Role::Joining { closed, .. } => closed.clone(),
+            Role::Following(_) if self.removed() => "removed from the cluster".to_owned(),
             Role::Following(follow) => format!("standby of node {}", follow.primary.node),
             Role::TakingOver(attempt) => match (&attempt.phase, &attempt.waiting_for) {
                 (Phase::Reading { .. }, Some(reason)) => reason.clone(),
@@ -98,9 +112,10 @@ impl Node {
                     .map(|member| member.node.to_string())
                     .collect();
                 if missing.is_empty() {
-                    return "waits for its own log".to_owned();
+                    "replays its log".to_owned()
+                } else {
+                    format!("waits for the flush of node {}", missing.join(", "))
                 }
-                format!("waits for the flush of node {}", missing.join(", "))
             }
             Role::SteppingDown { .. } => "handing the reign back".to_owned(),
         }

@@ -44,6 +44,7 @@ fn defaults_are_hawqs_and_the_protocols() {
     assert_eq!(settings.manual_shrink, ManualShrink::Witnessed);
     assert_eq!(settings.socket_dir.as_deref(), Some(Path::new("/tmp")));
     assert_eq!(settings.wal_keep_bytes, 1 << 30);
+    assert_eq!(settings.http_port, None);
     let segment = SegmentSettings::new(&settings_of(&[])).unwrap();
     assert_eq!((segment.port, segment.rpc_port, segment.memory_mb), (40_000, 5438, 65_536));
 }
@@ -132,6 +133,21 @@ fn wrong_settings_are_refused_with_place_value_and_cure() {
             ],
             "hawq-site.xml:4: ha_standby_timeout = \"500\" is not valid: it must be less than \
              ha_lease (500ms)",
+        ),
+        (
+            &[("ha_read_mode", "confirm")],
+            "hawq-site.xml:2: ha_read_mode = \"confirm\" is not valid: confirm is not available in \
+             this version; only lease is",
+        ),
+        (
+            &[("ha_lone_primary", "stop")],
+            "hawq-site.xml:2: ha_lone_primary = \"stop\" is not valid: stop is not available in \
+             this version; only continue is",
+        ),
+        (
+            &[("ha_auto_rejoin", "false")],
+            "hawq-site.xml:2: ha_auto_rejoin = \"off\" is not valid: off is not available in this \
+             version; only on is",
         ),
         (
             &[("max_connections", "3")],

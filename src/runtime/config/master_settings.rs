@@ -1,6 +1,7 @@
 //! What a master is told at start, typed and with its relations checked.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,18 +17,6 @@ const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(2);
 pub enum SyncMode {
     Available,
     Strict,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadMode {
-    Lease,
-    Confirm,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LonePrimary {
-    Continue,
-    Stop,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +63,8 @@ pub struct MasterSettings {
     pub host: String,
     pub pg_port: u16,
     pub rpc_port: u16,
+    /// `ha_http_port`; `None`: no HTTP.
+    pub http_port: Option<NonZeroU16>,
     /// `listen_addresses`; empty: all.
     pub listen_addresses: Vec<String>,
     /// All masters, this one too: `aerie_peers`, or what HAWQ's address settings say.
@@ -103,10 +94,7 @@ pub struct MasterSettings {
     pub disk_timeout: Duration,
     pub commit_timeout: Duration,
     pub sync_mode: SyncMode,
-    pub read_mode: ReadMode,
-    pub lone_primary: LonePrimary,
     pub manual_shrink: ManualShrink,
-    pub auto_rejoin: bool,
     pub priority: u32,
     pub failovers_per_hour_max: u32,
     pub digest_interval: Duration,
@@ -141,6 +129,7 @@ impl MasterSettings {
             host: own.host,
             pg_port: own.pg_port,
             rpc_port: own.rpc_port,
+            http_port: NonZeroU16::new(settings.number("ha_http_port")),
             listen_addresses: listen_addresses(settings),
             peers,
             standby_host: standby_host(settings),
@@ -169,19 +158,10 @@ impl MasterSettings {
                 "strict" => SyncMode::Strict,
                 _ => SyncMode::Available,
             },
-            read_mode: match settings.text("ha_read_mode") {
-                "confirm" => ReadMode::Confirm,
-                _ => ReadMode::Lease,
-            },
-            lone_primary: match settings.text("ha_lone_primary") {
-                "stop" => LonePrimary::Stop,
-                _ => LonePrimary::Continue,
-            },
             manual_shrink: match settings.text("ha_manual_shrink") {
                 "local" => ManualShrink::Local,
                 _ => ManualShrink::Witnessed,
             },
-            auto_rejoin: settings.is_on("ha_auto_rejoin"),
             priority: settings.number("ha_priority"),
             failovers_per_hour_max: settings.number("ha_max_failovers_per_hour"),
             digest_interval: seconds(settings, "ha_digest_interval"),
@@ -189,6 +169,7 @@ impl MasterSettings {
             rows: settings.rows(),
         };
         checked.check_relations(settings)?;
+        refuse_unavailable(settings)?;
         Ok(checked)
     }
 
@@ -232,6 +213,18 @@ impl MasterSettings {
         }
         Ok(())
     }
+}
+
+/// Values that are documented but would be ignored: an operator must not rely on them.
+fn refuse_unavailable(settings: &Settings) -> Result<(), ConfigError> {
+    let choices = [("ha_read_mode", "confirm", "lease"), ("ha_lone_primary", "stop", "continue")];
+    let chosen = choices.into_iter().find(|(name, value, _)| settings.text(name) == *value);
+    let rejoin = ("ha_auto_rejoin", "off", "on");
+    let unavailable = chosen.or((!settings.is_on(rejoin.0)).then_some(rejoin));
+    unavailable.map_or(Ok(()), |(name, value, only)| {
+        let problem = format!("{value} is not available in this version; only {only} is");
+        Err(settings.misfit(name, problem))
+    })
 }
 
 fn node(settings: &Settings) -> Result<NodeId, ConfigError> {

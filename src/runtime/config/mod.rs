@@ -13,7 +13,7 @@ mod settings;
 mod table;
 mod value;
 
-pub use master_settings::{LonePrimary, ManualShrink, MasterSettings, Peer, ReadMode, SyncMode};
+pub use master_settings::{ManualShrink, MasterSettings, Peer, SyncMode};
 pub use sample::sample_site_xml;
 pub use segment_settings::SegmentSettings;
 pub use settings::{ConfigError, Origin, SettingRow, Settings};

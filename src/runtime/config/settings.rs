@@ -56,7 +56,9 @@ pub struct SettingRow {
     pub unit: Option<String>,
     pub category: String,
     pub description: String,
+    /// `internal`, `postmaster`, `sighup`, `superuser`, `user`.
     pub context: String,
+    /// `bool`, `integer`, `real`, `string`, `enum`.
     pub kind: String,
     pub source: String,
     pub min: Option<String>,

@@ -237,14 +237,16 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Choice(&["lease", "confirm"]),
         "lease",
         AVAILABILITY,
-        "lease: reads trust the lease; confirm: each batch of reads asks a member.",
+        "lease: reads trust the lease. confirm, where each batch of reads would ask a member, is \
+         not available in this version.",
     ),
     setting(
         "ha_lone_primary",
         Kind::Choice(&["continue", "stop"]),
         "continue",
         AVAILABILITY,
-        "What a primary alone in its set does without the coordinator.",
+        "What a primary alone in its set does without the coordinator. stop is not available in \
+         this version.",
     ),
     setting(
         "ha_manual_shrink",
@@ -259,7 +261,8 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "on",
         AVAILABILITY,
-        "Whether a returning master follows the new primary by itself.",
+        "Whether a returning master follows the new primary by itself. off is not available in \
+         this version.",
     ),
     setting(
         "ha_priority",
@@ -274,6 +277,13 @@ pub const SETTINGS: &[Setting] = &[
         "6",
         AVAILABILITY,
         "After so many automatic failovers in an hour a person has to act.",
+    ),
+    setting(
+        "ha_http_port",
+        Kind::Integer { min: 0, max: 65_535 },
+        "0",
+        AVAILABILITY,
+        "Port of a master's /healthz, /readyz, /metrics and /cluster over HTTP; 0: none.",
     ),
     setting(
         "ha_digest_interval",
