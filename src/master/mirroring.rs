@@ -108,6 +108,7 @@ pub(super) mod tests {
             primary_heard: None,
             readable_until: None,
             seeding: None,
+            commits_wait: None,
         }
     }
 
