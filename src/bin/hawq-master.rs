@@ -134,10 +134,11 @@ fn serve(flags: Serve) -> Result<()> {
         .enable_all()
         .build()
         .context("start the threads for sessions")?;
-    let end = sessions.block_on(run(settings, &root, rpc.handle()))?;
+    let ended = sessions.block_on(run(settings, &root, rpc.handle()));
+    // In every case, since dropping a runtime waits for tasks that nobody ends any more.
     sessions.shutdown_background();
     rpc.shutdown_background();
-    match end {
+    match ended? {
         End::Stopped => Ok(()),
         End::Reborn => Err(begin_anew()),
     }

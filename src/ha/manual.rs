@@ -31,6 +31,9 @@ pub trait RecordStore: Send + Sync + 'static {
 pub trait Witnesses: Send + Sync + 'static {
     /// How many segments are registered in the catalog.
     fn registered(&self) -> usize;
+    /// Before a takeover: waits, bounded, until it is known where most segments are. A standby that
+    /// has just started learns it from their next heartbeats.
+    fn gather(&self) -> impl Future<Output = ()> + Send;
     /// Tells the segments of the reign in `record`, durably, and hears what they follow.
     fn follow(&self, record: ClusterState) -> impl Future<Output = Vec<SegmentAnswer>> + Send;
     /// Asks the segments to refuse epochs below `epoch`, durably.
@@ -107,6 +110,7 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
                     let nobody = Heard::default();
                     return policy::decide_takeover(authority, current, proposed, &nobody);
                 }
+                self.witnesses.gather().await;
                 let heard = self.hear(current, Asked::Promise(proposed)).await;
                 policy::decide_takeover(authority, current, proposed, &heard)
             }

@@ -49,6 +49,8 @@ impl Witnesses for World {
         self.registered
     }
 
+    async fn gather(&self) {}
+
     async fn follow(&self, _record: ClusterState) -> Vec<SegmentAnswer> {
         self.answer("follow")
     }

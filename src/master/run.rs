@@ -42,8 +42,21 @@ pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<
     let mut master = start(settings, root, rpc).await?;
     let parts = Arc::clone(&master.parts);
     let directory = DataDir::open(root).map_err(StartError::from)?;
-    let clients = Clients::start(&parts, Arc::clone(&master.commit), &directory).await?;
-    let http = health::serve(&parts).await?;
+    let clients = match Clients::start(&parts, Arc::clone(&master.commit), &directory).await {
+        Ok(clients) => clients,
+        // The node's threads run by now and would outlive this.
+        Err(error) => {
+            end(master, true).await;
+            return Err(error.into());
+        }
+    };
+    let http = match health::serve(&parts).await {
+        Ok(http) => http,
+        Err(error) => {
+            end(master, true).await;
+            return Err(error.into());
+        }
+    };
     note_pid(&mut master, &parts);
     let view = parts.view();
     tracing::info!(

@@ -25,6 +25,9 @@ use crate::types::{ClusterState, Epoch, Member, MemberEntry, NodeId};
 use super::segment_rows;
 use super::segments::Segments;
 
+/// Between two looks at who has been heard.
+const GATHER_PAUSE: Duration = Duration::from_millis(50);
+
 type SegmentCalls = SegmentClient<InterceptedService<Channel, RpcAuth>>;
 pub(super) type ControlCalls = ControlClient<InterceptedService<Channel, RpcAuth>>;
 
@@ -54,12 +57,7 @@ impl RpcWitnesses {
     }
 
     async fn ask_segments(&self, question: Question) -> Vec<SegmentAnswer> {
-        let registered = self.segments_of_catalog();
-        let is_registered = |agent: &SegmentAddress| {
-            registered.iter().any(|segment| segment.hostname == agent.hostname)
-        };
-        let agents = self.segments.agents().await;
-        let calls = agents.into_iter().filter(is_registered).map(|agent| {
+        let calls = self.agents().await.into_iter().map(|agent| {
             let question = question.clone();
             async move {
                 let asked = tokio::time::timeout(self.timeout, self.ask(&agent, question)).await;
@@ -74,6 +72,14 @@ impl RpcWitnesses {
             }
         });
         join_all(calls).await.into_iter().flatten().collect()
+    }
+
+    /// Where the registered segments are that were heard.
+    async fn agents(&self) -> Vec<SegmentAddress> {
+        let registered = self.segments_of_catalog();
+        let mut agents = self.segments.agents().await;
+        agents.retain(|agent| registered.iter().any(|row| row.hostname == agent.hostname));
+        agents
     }
 
     async fn ask(
@@ -121,6 +127,17 @@ fn segment_answer(reply: FenceReply) -> Result<SegmentAnswer, String> {
 impl Witnesses for RpcWitnesses {
     fn registered(&self) -> usize {
         self.segments_of_catalog().len()
+    }
+
+    async fn gather(&self) {
+        let registered = self.registered();
+        let gathering = async {
+            while self.agents().await.len() * 2 <= registered && registered > 0 {
+                tokio::time::sleep(GATHER_PAUSE).await;
+            }
+        };
+        // Whoever is missing then counts as one that does not answer.
+        let _ = tokio::time::timeout(self.timeout, gathering).await;
     }
 
     async fn follow(&self, record: ClusterState) -> Vec<SegmentAnswer> {

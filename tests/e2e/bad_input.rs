@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, HAWQ, Node, Shape, clean, free_port, psql};
+use crate::cluster::{Cluster, HAWQ, Node, Shape, clean, end_all_of, free_port, psql};
 use crate::run::{Outcome, run};
 use crate::wait::{eventually, seconds};
 
@@ -64,6 +64,8 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         let _ = self.hawq(&["stop", "master", "-a", "-M", "immediate"]);
+        let left = end_all_of(self.folder.path());
+        assert!(left.is_empty() || std::thread::panicking(), "left behind: {left:#?}");
     }
 }
 
@@ -131,6 +133,24 @@ fn a_taken_port_is_named() {
     let port = taken.local_addr().expect("address").port().to_string();
     demo.args(["demo", "--detach", "--port", &port, "--dir"]).arg(home.folder.path().join("demo"));
     says(run(&mut demo, seconds(60)), &[&port]);
+}
+
+/// The process itself: it ends, with a sentence, whatever it has begun by then.
+#[test]
+fn a_master_ends_when_its_port_is_taken() {
+    let home = Home::new();
+    home.hawq(&["init", "master", "-a"]).expect("init");
+    home.hawq(&["stop", "master", "-a", "-M", "fast"]).expect("stop");
+    let taken = TcpListener::bind(("127.0.0.1", home.port)).expect("listener");
+    says(home.hawq(&["start", "master", "-a"]), &[&home.port.to_string()]);
+    let mut master = clean(env!("CARGO_BIN_EXE_hawq-master"));
+    master.arg("--config").arg(home.folder.path().join("etc/hawq-site.xml"));
+    for _ in 0..3 {
+        says(run(&mut master, seconds(30)), &[&home.port.to_string(), "in use"]);
+    }
+    drop(taken);
+    home.hawq(&["start", "master", "-a"]).expect("start");
+    psql(home.port, "select 1").expect("select");
 }
 
 #[test]
@@ -213,6 +233,7 @@ fn a_corrupt_record_in_the_middle_is_refused_with_its_place() {
 fn a_corrupt_last_record_never_leads() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
+    cluster.may_log("doubtful end of the log");
     psql(primary.pg_port, "create table newest (id int)").expect("create");
     let standby = cluster.other_masters(&primary).remove(0);
     cluster.kill(&primary);

@@ -1,11 +1,11 @@
 //! A cluster that `hawq demo` has started: its nodes, the ways to kill and to ask them.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::JoinHandle;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::run::{Outcome, attempt, run};
+use crate::run::{Outcome, Running, attempt, run};
 use crate::session::Session;
+use crate::traces::{complaints, processes_of};
 use crate::wait::{eventually, seconds};
 
 pub const HAWQ: &str = env!("CARGO_BIN_EXE_hawq");
@@ -64,12 +65,15 @@ pub struct Cluster {
     folder: TempDir,
     pub shape: Shape,
     pub port: u16,
+    /// Parts of the errors that a test means its nodes to log.
+    allowed: RefCell<Vec<&'static str>>,
 }
 
 impl Cluster {
     pub fn start(shape: Shape) -> Cluster {
         let folder = tempfile::Builder::new().prefix("aerie-e2e").tempdir().expect("directory");
-        let cluster = Cluster { folder, shape, port: free_port() };
+        let allowed = RefCell::default();
+        let cluster = Cluster { folder, shape, port: free_port(), allowed };
         cluster.demo().expect("hawq demo");
         cluster
     }
@@ -84,9 +88,13 @@ impl Cluster {
         attempt(command.args(["demo", "stop", "--dir"]).arg(self.dir()), seconds(60))
     }
 
-    pub fn demo_in_background(&self) -> JoinHandle<Result<Outcome, String>> {
-        let mut command = self.demo_command();
-        std::thread::spawn(move || attempt(&mut command, seconds(120)))
+    /// Errors with this in them are no surprise; any other in a node's log fails the test.
+    pub fn may_log(&self, part: &'static str) {
+        self.allowed.borrow_mut().push(part);
+    }
+
+    pub fn demo_in_background(&self) -> Running {
+        Running::start(&mut self.demo_command()).expect("hawq demo")
     }
 
     fn demo_command(&self) -> Command {
@@ -107,6 +115,12 @@ impl Cluster {
         let mut command = clean(HAWQ);
         command.env("HOME", self.folder.path());
         command
+    }
+
+    /// Any signal but `SIGKILL`, to the process alone.
+    pub fn signal(&self, node: &Node, signal: Signal) {
+        let pid = node.pid.expect("a process");
+        kill(Pid::from_raw(pid), signal).expect("signal");
     }
 
     pub fn cluster_id(&self) -> String {
@@ -227,24 +241,24 @@ impl Drop for Cluster {
         let listing = nodes.ok().and_then(|text| serde_json::from_str::<Listing>(&text).ok());
         let nodes = listing.map(|listing| listing.nodes).unwrap_or_default();
         let stopped = self.stop();
-        for node in &nodes {
-            for pid in node.pids() {
-                end_if_ours(pid, &self.dir());
-            }
-        }
+        let left = end_all_of(self.folder.path());
         let logs: Vec<String> = nodes.iter().map(|node| self.log(node)).collect();
-        let crashed = nodes.iter().zip(&logs).find(|(_, log)| log.contains("panicked at"));
         if std::thread::panicking() {
             for (node, log) in nodes.iter().zip(&logs) {
                 let tail: Vec<&str> = log.lines().rev().take(15).collect();
                 let tail: Vec<&str> = tail.into_iter().rev().collect();
                 eprintln!("--- {} ({:?})\n{}", node.name, node.pid, tail.join("\n"));
             }
-        } else {
-            assert!(crashed.is_none(), "{} panicked", crashed.map_or("", |(node, _)| &node.name));
-            let stopped = stopped.expect("hawq demo stop");
-            assert!(stopped.ok(), "hawq demo stop: {stopped:#?}");
+            return;
         }
+        let allowed = self.allowed.borrow();
+        for (node, log) in nodes.iter().zip(&logs) {
+            let found = complaints(log, &allowed);
+            assert!(found.is_empty(), "{} logs:\n{}", node.name, found.join("\n"));
+        }
+        let stopped = stopped.expect("hawq demo stop");
+        assert!(stopped.ok(), "hawq demo stop: {stopped:#?}");
+        assert!(left.is_empty(), "left behind by hawq demo stop: {left:#?}");
     }
 }
 
@@ -315,10 +329,12 @@ pub fn is_alive(pid: i32) -> bool {
     !matches!(state, None | Some('Z' | 'X'))
 }
 
-/// Ends a process only if its command line names our directory: its id may be somebody else's now.
-fn end_if_ours(pid: i32, dir: &Path) {
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    if String::from_utf8_lossy(&command).contains(&dir.display().to_string()) {
-        end(pid);
-    }
+/// Ends the processes whose command line names this folder; their command lines.
+pub fn end_all_of(folder: &Path) -> Vec<String> {
+    let pids = processes_of(folder);
+    let command = |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let commands = pids.iter().map(command);
+    let found = commands.map(|words| String::from_utf8_lossy(&words).replace('\0', " ")).collect();
+    pids.into_iter().for_each(end);
+    found
 }

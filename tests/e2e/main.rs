@@ -14,6 +14,7 @@ mod run;
 mod seeding;
 mod segments;
 mod session;
+mod traces;
 mod views;
 mod wait;
 mod writers;

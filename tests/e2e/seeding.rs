@@ -1,15 +1,64 @@
 //! New standbys: seeded online, and killed while that goes on.
 
 use std::fs;
+use std::path::Path;
 
-use crate::cluster::{Cluster, Shape, psql};
-use crate::wait::{eventually, seconds};
+use nix::sys::signal::Signal;
+
+use crate::cluster::{Cluster, Node, Shape, is_alive, psql};
+use crate::run::Running;
+use crate::session::Session;
+use crate::wait::{eventually, eventually_soon, seconds};
 use crate::writers::Writers;
 
-const TABLES: usize = 200;
+/// Each has a comment of `COMMENT` bytes, so that a transfer takes long enough to be hit.
+const TABLES: usize = 32;
+const COMMENT: usize = 1_000_000;
 const KILLS: usize = 6;
-/// A seeded directory has about as many.
-const FILES: usize = 12;
+/// To stop a transfer before it is over.
+const TRIES: usize = 5;
+
+/// Text that does not compress well.
+fn noise(seed: usize) -> String {
+    let mut state = seed as u64 + 1;
+    let mut text = String::with_capacity(COMMENT + 16);
+    while text.len() < COMMENT {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        text.push_str(&format!("{:012x}", state >> 16));
+    }
+    text
+}
+
+fn fill(primary: &Node) {
+    let session = Session::connect(primary.pg_port).expect("session");
+    for number in 0..TABLES {
+        session.execute(&format!("create table wide_{number} (a int)")).expect("create");
+        let sql = format!("comment on table wide_{number} is '{}'", noise(number));
+        session.execute(&sql).expect("comment");
+    }
+}
+
+/// Takes the standby out of the cluster, with its directory, and has `hawq demo` make it anew.
+fn make_anew(cluster: &Cluster, standby: &Node) -> (Running, Node) {
+    let old = cluster.node(&standby.name);
+    cluster.kill(&old);
+    cluster.hawq(&["init", "standby", "-r", "-a"]).expect("remove the standby");
+    fs::remove_dir_all(&standby.data_dir).expect("remove the directory");
+    let demo = cluster.demo_in_background();
+    let node = eventually("a process", seconds(30), || {
+        let node = cluster.node(&standby.name);
+        // Until the list is written anew it has the process that was killed.
+        let is_new = node.pid.is_some_and(|pid| Some(pid) != old.pid && is_alive(pid));
+        if is_new { Ok(node) } else { Err(format!("{node:?}")) }
+    });
+    (demo, node)
+}
+
+/// What has come of a transfer; `None` before it and after it.
+fn arrived(data_dir: &Path) -> Option<u64> {
+    let files = fs::read_dir(data_dir.join("seed.partial")).ok()?.flatten();
+    Some(files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum())
+}
 
 /// The standby's directory is gone; a new life of the node is seeded while commits go on, and is
 /// killed at several points of that. It comes to the end all the same.
@@ -18,31 +67,25 @@ fn a_standby_killed_while_it_is_seeded_comes_to_the_end() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
     let primary = cluster.synchronized();
     let standby = cluster.other_masters(&primary).remove(0);
-    for number in 0..TABLES {
-        let sql = format!("create table wide_{number} (a int, b text, c int, d text, e int)");
-        psql(primary.pg_port, &sql).expect(&sql);
-    }
+    fill(&primary);
     let writers = Writers::start(&cluster, 2);
+    let mut hits = 0;
     for round in 0..KILLS {
-        cluster.kill(&cluster.node(&standby.name));
-        cluster.hawq(&["init", "standby", "-r", "-a"]).expect("remove the standby");
-        fs::remove_dir_all(&standby.data_dir).expect("remove the directory");
-        let demo = cluster.demo_in_background();
-        let victim = eventually("a process", seconds(30), || {
-            let node = cluster.node(&standby.name);
-            if node.pid.is_some() { Ok(node) } else { Err(format!("{node:?}")) }
-        });
+        let (demo, victim) = make_anew(&cluster, &standby);
         // Each time it gets a little further before it is killed.
-        let start = count(&standby.data_dir);
-        eventually("some files", seconds(30), || {
-            let files = count(&standby.data_dir);
-            let enough = round == 0 || files > start + round || files > FILES;
-            if enough { Ok(()) } else { Err(format!("{files} files")) }
+        let enough = (round * TABLES * COMMENT / KILLS) as u64;
+        eventually_soon("a transfer", seconds(60), || match arrived(&standby.data_dir) {
+            Some(bytes) if bytes >= enough => Ok(()),
+            None if is_seeded(&standby) => Ok(()),
+            bytes => Err(format!("{bytes:?} bytes have come")),
         });
         cluster.kill(&victim);
-        demo.join().expect("hawq demo ends").expect("hawq demo ends in time");
+        hits += usize::from(arrived(&standby.data_dir).is_some());
+        demo.interrupt();
+        demo.end(seconds(60)).expect("hawq demo ends").expect_failure("interrupted");
         writers.eventually_commit(10, &cluster);
     }
+    assert!(hits > KILLS / 2, "only {hits} of {KILLS} kills hit a transfer");
     cluster.demo().expect("hawq demo brings it to the end");
     cluster.synchronized();
     writers.finish(&cluster);
@@ -51,6 +94,33 @@ fn a_standby_killed_while_it_is_seeded_comes_to_the_end() {
     cluster.kill(&primary);
     cluster.hawq(&["activate", "standby", "-a"]).expect("activate the new standby");
     assert_eq!(cluster.psql(tables).trim(), TABLES.to_string());
+    let last = TABLES - 1;
+    let sql = format!("select obj_description('wide_{last}'::regclass)");
+    assert!(cluster.psql(&sql).trim() == noise(last), "the last comment is another");
+}
+
+/// A standby that stands still while it is seeded; `None` when the transfer was faster.
+fn stopped_halfway(cluster: &Cluster, standby: &Node) -> Option<(Running, Node)> {
+    let (demo, half) = make_anew(cluster, standby);
+    eventually_soon("a transfer", seconds(60), || match arrived(&standby.data_dir) {
+        Some(1..) => Ok(()),
+        None if is_seeded(standby) => Ok(()),
+        bytes => Err(format!("{bytes:?} bytes have come")),
+    });
+    cluster.signal(&half, Signal::SIGSTOP);
+    if arrived(&standby.data_dir).is_some() {
+        return Some((demo, half));
+    }
+    cluster.signal(&half, Signal::SIGCONT);
+    demo.interrupt();
+    // It may have been at its end.
+    let _ = demo.end(seconds(60)).expect("hawq demo ends");
+    None
+}
+
+/// The node has a log: before a seed there is none.
+fn is_seeded(standby: &Node) -> bool {
+    fs::read_dir(standby.data_dir.join("pg_xlog")).is_ok_and(|mut lives| lives.next().is_some())
 }
 
 /// The primary dies while it seeds: the standby knows that it is no standby yet.
@@ -59,30 +129,28 @@ fn a_half_seeded_standby_cannot_be_activated() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
     let standby = cluster.other_masters(&primary).remove(0);
-    psql(primary.pg_port, "create table seeded (id int)").expect("create");
-    cluster.kill(&standby);
-    cluster.hawq(&["init", "standby", "-r", "-a"]).expect("remove the standby");
-    fs::remove_dir_all(&standby.data_dir).expect("remove the directory");
-    let demo = cluster.demo_in_background();
-    eventually("a process", seconds(30), || {
-        let node = cluster.node(&standby.name);
-        if node.pid.is_some() { Ok(()) } else { Err(format!("{node:?}")) }
-    });
+    fill(&primary);
+    let (demo, half) = (0..TRIES)
+        .find_map(|_| stopped_halfway(&cluster, &standby))
+        .expect("a standby that is stopped in the middle of the transfer");
     cluster.kill(&primary);
-    demo.join().expect("hawq demo ends").expect("hawq demo ends in time");
-    let _ = cluster.restart(&standby.name);
-    let outcome = cluster.hawq(&["activate", "standby", "-a"]);
-    if outcome.ok() {
-        // It was complete by then, and may lead.
-        assert_eq!(cluster.psql("select 'seeded'::regclass").trim(), "seeded");
-        return;
+    cluster.signal(&half, Signal::SIGCONT);
+    let ways = [&["activate", "standby", "-a"][..], &["activate", "standby", "-a", "--force"]];
+    for words in ways {
+        let said = cluster.hawq(words).expect_failure("activation while seeding");
+        assert!(!said.trim().is_empty(), "{words:?} says nothing");
     }
+    demo.interrupt();
+    demo.end(seconds(60)).expect("hawq demo ends").expect_failure("interrupted");
+    let _ = cluster.restart(&standby.name);
+    for words in ways {
+        let said = cluster.hawq(words).expect_failure("activation after another start");
+        assert!(!said.trim().is_empty(), "{words:?} says nothing");
+    }
+    psql(standby.pg_port, "select 1").expect_failure("a session");
     cluster.restart(&primary.name).expect("restart of the primary");
-    assert_eq!(cluster.primary().name, primary.name);
-    assert_eq!(cluster.psql("select 'seeded'::regclass").trim(), "seeded");
-}
-
-fn count(folder: &std::path::Path) -> usize {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| 1 + if entry.path().is_dir() { count(&entry.path()) } else { 0 }).sum()
+    assert_eq!(cluster.synchronized().name, primary.name);
+    let tables = "select count(*) from pg_class where relname like 'wide_%'";
+    assert_eq!(cluster.psql(tables).trim(), TABLES.to_string());
+    cluster.equal_digests();
 }

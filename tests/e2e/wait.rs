@@ -4,11 +4,26 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(20);
+/// For what lasts only a moment; it costs the machine more.
+const SHORT_PAUSE: Duration = Duration::from_micros(500);
 
 /// Repeats `attempt` until it succeeds; panics with its last error when `limit` has passed.
 #[track_caller]
 pub fn eventually<T>(what: &str, limit: Duration, attempt: impl FnMut() -> Result<T, String>) -> T {
-    match wait_until(limit, attempt) {
+    match repeat(limit, PAUSE, attempt) {
+        Ok(value) => value,
+        Err(last) => panic!("{what}, after {limit:?}: {last}"),
+    }
+}
+
+/// Looks so often that a passing state is not missed.
+#[track_caller]
+pub fn eventually_soon<T>(
+    what: &str,
+    limit: Duration,
+    attempt: impl FnMut() -> Result<T, String>,
+) -> T {
+    match repeat(limit, SHORT_PAUSE, attempt) {
         Ok(value) => value,
         Err(last) => panic!("{what}, after {limit:?}: {last}"),
     }
@@ -17,6 +32,14 @@ pub fn eventually<T>(what: &str, limit: Duration, attempt: impl FnMut() -> Resul
 /// The same without a panic: the last error.
 pub fn wait_until<T>(
     limit: Duration,
+    attempt: impl FnMut() -> Result<T, String>,
+) -> Result<T, String> {
+    repeat(limit, PAUSE, attempt)
+}
+
+fn repeat<T>(
+    limit: Duration,
+    pause: Duration,
     mut attempt: impl FnMut() -> Result<T, String>,
 ) -> Result<T, String> {
     let start = Instant::now();
@@ -24,7 +47,7 @@ pub fn wait_until<T>(
         match attempt() {
             Ok(value) => return Ok(value),
             Err(last) if start.elapsed() > limit => return Err(last),
-            Err(_) => thread::sleep(PAUSE),
+            Err(_) => thread::sleep(pause),
         }
     }
 }

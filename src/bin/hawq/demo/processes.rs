@@ -75,6 +75,8 @@ impl Processes {
         let child = daemon.start()?;
         node.pid = Some(child.id());
         let node = node.clone();
+        // From here on it is ours to end, whatever happens while we wait for it.
+        self.started.extend(layout.process(&node));
         record.write(layout)?;
         let mut child = Some(child);
         let answered = match node.kind {
@@ -88,7 +90,6 @@ impl Processes {
             Kind::Segment => wait_for_port(&node, &daemon, &mut child).await?,
         };
         self.children.extend(child);
-        self.started.extend(layout.process(&node));
         if !answered {
             let seconds = START_TIMEOUT.as_secs();
             anyhow::bail!("{name} does not answer within {seconds} s; {}", daemon.log_tail());
