@@ -16,6 +16,19 @@ pub(super) const SYNCHRONIZING: &str = "Synchronizing";
 pub(super) const NOT_SYNCHRONIZED: &str = "Not Synchronized";
 pub(super) const NOT_CONFIGURED: &str = "Not Configured";
 
+/// HAWQ's words, in the log and in `gp_configuration_history`.
+pub(super) const REGAINED: &str = "Master mirroring is now synchronized";
+pub(super) const LOST: &str = "Master mirroring synchronization lost";
+
+/// What history says of a change of the state.
+pub(super) fn history_text(was_synchronized: bool, summary: &str) -> Option<&'static str> {
+    match (was_synchronized, summary == SYNCHRONIZED) {
+        (false, true) => Some(REGAINED),
+        (true, false) => Some(LOST),
+        _ => None,
+    }
+}
+
 /// The rows for the primary (0) and its standbys (-1 and down, by node number).
 pub(super) fn master_rows(record: &ClusterState) -> Vec<MasterRow> {
     let mut rows = Vec::new();
@@ -71,12 +84,16 @@ pub(super) fn mirroring(view: &NodeView, now: Instant) -> Mirroring {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::ha::manual_policy::tests::{member, node, record};
     use crate::types::{Epoch, Lsn};
 
-    fn view(members: u8, in_sync: &[u8], standby: Option<(&'static str, u64)>) -> NodeView {
+    pub(in crate::master) fn view(
+        members: u8,
+        in_sync: &[u8],
+        standby: Option<(&'static str, u64)>,
+    ) -> NodeView {
         let standbys = standby.map(|(state, heard)| StandbyView {
             member: member(2),
             state,
@@ -122,6 +139,21 @@ mod tests {
             let state = mirroring(&view, now);
             assert_eq!((state.summary, state.detail.as_deref()), (summary, detail));
             assert_eq!(state.error.is_some(), detail.is_some());
+        }
+    }
+
+    #[test]
+    fn history_has_a_line_for_each_loss_and_return() {
+        let cases = [
+            (false, SYNCHRONIZED, Some(REGAINED)),
+            (true, SYNCHRONIZED, None),
+            (true, SYNCHRONIZING, Some(LOST)),
+            (true, NOT_SYNCHRONIZED, Some(LOST)),
+            (true, NOT_CONFIGURED, Some(LOST)),
+            (false, NOT_SYNCHRONIZED, None),
+        ];
+        for (was, summary, expected) in cases {
+            assert_eq!(history_text(was, summary), expected, "{was} -> {summary}");
         }
     }
 

@@ -22,6 +22,7 @@ use crate::wal::{Options, Reader, Tail, Wal};
 
 use super::answers::Answers;
 use super::applier::Applier;
+use super::audit::Audit;
 use super::auth::Credentials;
 use super::checkpointer::Checkpointer;
 use super::commit::Pipeline;
@@ -31,6 +32,7 @@ use super::digest_points::DigestPoints;
 use super::door::Door;
 use super::errands::{Giver, Runner};
 use super::fatal::Fatal;
+use super::fencing::Fencing;
 use super::inbox::Inbox;
 use super::init::{LOG_START, log_identity};
 use super::log_tail::LogTail;
@@ -45,7 +47,7 @@ use super::threads::{Queues, Threads};
 use super::transport::Transport;
 use super::upkeep::Upkeep;
 use super::waiters::Waiters;
-use super::witnesses::RpcWitnesses;
+use super::witnesses::{RpcWitnesses, WARM_UP_MAX};
 use super::{ControlFile, ControlFileError, LogState};
 
 /// Youngest part of the log kept in memory, for shipping and applying.
@@ -263,13 +265,19 @@ fn wire(
         Segments::start(Machine::new(fts), driver)
     };
     let (says, _) = broadcast::channel(SAYS_MAX);
+    let fencing = Fencing { me: identity.member(), node: seen.clone(), inbox: Arc::clone(&inbox) };
+    let audit = Arc::new(Audit::default());
     let witnesses = Arc::new(RpcWitnesses {
         me: identity.node,
         auth: auth.clone(),
         segments: segments.clone(),
+        fencing: fencing.clone(),
         catalog: catalog.clone(),
+        started: tokio::time::Instant::now(),
+        warm_up: settings.segment_heartbeat_interval.min(WARM_UP_MAX),
         timeout: settings.coordinator_timeout,
         says: says.clone(),
+        audit: Arc::clone(&audit),
     });
     let shrink = match settings.manual_shrink {
         ShrinkSetting::Witnessed => ManualShrink::Witnessed,
@@ -369,6 +377,7 @@ fn wire(
         node: seen.clone(),
         superuser: SUPERUSER.to_owned(),
         history_keep: settings.segment_history_keep,
+        audit,
         filled,
     };
     let giver = Giver {
@@ -402,6 +411,7 @@ fn wire(
         transport,
         inbox,
         witnesses,
+        fencing,
         checkpointer,
         seeds: giver.make(),
     };
