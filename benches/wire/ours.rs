@@ -86,6 +86,8 @@ impl Cluster {
         let segment = u64::try_from(number)?;
         let mut request = tonic::Request::new(ImAliveRequest {
             epoch: 0,
+            followed_epoch: 0,
+            promised_epoch: 0,
             segment,
             hostname: format!("segment{number}"),
             addresses: vec!["127.0.0.1".to_string()],

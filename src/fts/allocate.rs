@@ -27,6 +27,8 @@ pub struct SegmentAddress {
     pub segment: u64,
     pub hostname: String,
     pub address: String,
+    /// The segment's PostgreSQL, as registered.
+    pub port: u16,
     pub rpc_port: u16,
 }
 

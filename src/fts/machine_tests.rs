@@ -24,7 +24,8 @@ fn heartbeat(started_at: u64, failed: &[&str]) -> Event {
         cores: 1,
         failed_directories: failed.iter().map(|d| (*d).to_owned()).collect(),
         started_at,
-        epoch: Epoch::ZERO,
+        followed: Epoch::ZERO,
+        promised: Epoch::ZERO,
     };
     Event::HeartbeatReceived { heartbeat, peer_address: "10.0.0.1".to_owned() }
 }

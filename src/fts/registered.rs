@@ -22,8 +22,8 @@ pub(super) struct Heard {
 impl Heard {
     pub(super) fn agent(&self) -> SegmentAddress {
         let (hostname, address) = place(self);
-        let Heartbeat { segment, rpc_port, .. } = self.heartbeat;
-        SegmentAddress { segment, hostname, address, rpc_port }
+        let Heartbeat { segment, port, rpc_port, .. } = self.heartbeat;
+        SegmentAddress { segment, hostname, address, port, rpc_port }
     }
 }
 

@@ -116,7 +116,8 @@ impl Script {
             cores: 16,
             started_at: number_of("start", 1)?,
             failed_directories: Vec::new(),
-            epoch: Epoch::ZERO,
+            followed: Epoch::ZERO,
+            promised: Epoch::ZERO,
         };
         let directories = args.take_key("dirs").unwrap_or_default();
         let failed_directories =

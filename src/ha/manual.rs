@@ -31,9 +31,7 @@ pub trait RecordStore: Send + Sync + 'static {
 pub trait Witnesses: Send + Sync + 'static {
     /// How many segments are registered in the catalog.
     fn registered(&self) -> usize;
-    /// Before a takeover: waits, bounded, until it is known where most segments are. A standby that
-    /// has just started learns it from their next heartbeats.
-    fn gather(&self) -> impl Future<Output = ()> + Send;
+
     /// Tells the segments of the reign in `record`, durably, and hears what they follow.
     fn follow(&self, record: ClusterState) -> impl Future<Output = Vec<SegmentAnswer>> + Send;
     /// Asks the segments to refuse epochs below `epoch`, durably.
@@ -108,11 +106,9 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
             Change::Takeover => {
                 if authority == Authority::Rules {
                     let nobody = Heard::default();
-                    return policy::decide_takeover(authority, current, proposed, &nobody);
+                    return policy::decide_takeover(authority, current, proposed, &nobody, false);
                 }
-                self.witnesses.gather().await;
-                let heard = self.hear(current, Asked::Promise(proposed)).await;
-                policy::decide_takeover(authority, current, proposed, &heard)
+                self.decide_by_person(authority, current, proposed).await
             }
             Change::Shrink => {
                 let heard = self.hear(current, Asked::Store(proposed)).await;
@@ -123,11 +119,31 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
         }
     }
 
+    /// Promises are asked for only when the takeover will go on: one that is given to a takeover
+    /// that is then refused stands in the way of the primary that goes on reigning. What has
+    /// changed between the two questions shows in the second answers.
+    async fn decide_by_person(
+        &self,
+        authority: Authority,
+        current: &ClusterState,
+        proposed: &ClusterState,
+    ) -> Verdict {
+        let local = self.shrink == ManualShrink::Local;
+        let before = self.hear(current, Asked::Follow).await.before_promise(proposed.epoch);
+        let verdict = policy::decide_takeover(authority, current, proposed, &before, local);
+        if matches!(verdict, Verdict::Answer(_)) {
+            return verdict;
+        }
+        let heard = self.hear(current, Asked::Promise(proposed)).await;
+        policy::decide_takeover(authority, current, proposed, &heard, local)
+    }
+
     async fn write(&self, current: &ClusterState, proposed: &ClusterState) -> SwapOutcome {
         match self.store.replace(current, proposed).await {
             Ok(true) => SwapOutcome::Done,
             Ok(false) => self.changed(),
-            // The file may have been replaced before the error: issue it again.
+            // The file may have been replaced before the error; only a store that has not ended
+            // the process gets here.
             Err(error) => {
                 SwapOutcome::Unknown { reason: format!("write the control file: {error}") }
             }

@@ -67,6 +67,15 @@ impl Heard {
         self.segments.iter().map(|answer| answer.promised).max().unwrap_or(Epoch::ZERO)
     }
 
+    /// The same answers, to whether a promise of `epoch` would be given.
+    #[must_use]
+    pub fn before_promise(mut self, epoch: Epoch) -> Heard {
+        for answer in &mut self.segments {
+            answer.accepted = answer.followed.max(answer.promised) <= epoch;
+        }
+        self
+    }
+
     fn answered(&self, node: NodeId) -> bool {
         self.masters.iter().any(|answer| answer.node == node)
     }
@@ -79,9 +88,9 @@ pub enum Change {
     Restart,
     /// Another node begins a reign.
     Takeover,
-    /// A member that is still defined leaves the in-sync set.
+    /// A member leaves the in-sync set while its node stays defined, be it as another incarnation.
     Shrink,
-    /// A member is counted, admitted, changed, or removed by a person.
+    /// A member is counted, admitted, or removed by a person.
     Other,
 }
 
@@ -93,7 +102,7 @@ impl Change {
             return if same { Change::Restart } else { Change::Takeover };
         }
         let leaves = |member: &&Member| {
-            !proposed.in_sync.contains(member) && proposed.member(member.node) == Some(**member)
+            !proposed.in_sync.contains(member) && proposed.members.contains_key(&member.node)
         };
         if current.in_sync.iter().find(leaves).is_some() { Change::Shrink } else { Change::Other }
     }
@@ -189,17 +198,17 @@ pub fn decide_restart(
     if let Some(verdict) = overtaken(proposed, heard) {
         return verdict;
     }
+    // Not even by force: refused by those segments it would have to take over again, by the rules.
+    if heard.promised() > proposed.epoch {
+        let met = heard.promised();
+        let reason = format!("segments have promised epoch {met}; the next try goes above it");
+        return refuse_above(reason, met);
+    }
     let forced = matches!(authority, Authority::Person { force: true, .. });
     if forced {
         let says =
             format!("opened by force at epoch {} without hearing from the others", proposed.epoch);
         return Verdict::Write { says: Some(says) };
-    }
-    if heard.promised() > proposed.epoch {
-        return refuse_above(
-            format!("segments have promised epoch {}", heard.promised()),
-            heard.promised(),
-        );
     }
     match confirm(current, proposed.primary, heard) {
         Ok(()) => Verdict::Write { says: None },
@@ -207,13 +216,15 @@ pub fn decide_restart(
     }
 }
 
-/// Takeover: only at a person's word. `heard` holds the segments' answers to the promise.
+/// Takeover: only at a person's word. `heard` holds what the segments said before they were asked
+/// for a promise, or their answers to it. `local`: the primary shrinks without asking them.
 #[must_use]
 pub fn decide_takeover(
     authority: Authority,
     current: &ClusterState,
     proposed: &ClusterState,
     heard: &Heard,
+    local: bool,
 ) -> Verdict {
     let Authority::Person { force, end } = authority else {
         return refuse("in manual mode only a person can order a takeover".to_owned());
@@ -224,6 +235,15 @@ pub fn decide_takeover(
     let Some(me) = current.member(proposed.primary) else {
         return refuse(format!("node {} is not a member of the cluster", proposed.primary));
     };
+    if heard.promised() > proposed.epoch {
+        let met = heard.promised();
+        let reason = format!(
+            "segments have promised epoch {met}, above {}; run the command again, it will go above \
+             that",
+            proposed.epoch
+        );
+        return refuse_above(reason, met);
+    }
     let newest = heard
         .newest()
         .filter(|record| (record.epoch, record.version) > (current.epoch, current.version))
@@ -232,7 +252,7 @@ pub fn decide_takeover(
     let witnessed = heard.registered == 0 || heard.most(heard.accepted());
     let doubt = doubts(newest, heard, end, in_sync, witnessed);
     match (doubt, force) {
-        (None, _) => Verdict::Write { says: Some(knows(newest, heard, end)) },
+        (None, _) => Verdict::Write { says: Some(knows(newest, heard, end, local)) },
         (Some(doubt), true) => Verdict::Write { says: Some(format!("{doubt}; going on by force")) },
         (Some(doubt), false) => refuse(format!(
             "{doubt}; run \"hawq activate standby --force\" to accept what may be lost"
@@ -283,9 +303,13 @@ fn doubts(
     })
 }
 
-fn knows(newest: &ClusterState, heard: &Heard, end: Lsn) -> String {
+fn knows(newest: &ClusterState, heard: &Heard, end: Lsn, local: bool) -> String {
     let witnesses = if heard.registered == 0 {
         "no segments are registered, so this goes by the standby's own knowledge".to_owned()
+    } else if local {
+        "ha_manual_shrink = local lets the primary go on alone without telling the segments, so \
+         this goes by the standby's own knowledge"
+            .to_owned()
     } else {
         format!("{} of {} segments agree", heard.accepted(), heard.registered)
     };

@@ -183,7 +183,7 @@ fn a_person_takes_over() {
         ("a higher epoch, even forced", force, heard(1, vec![ahead], vec![]), Swap::Failed),
     ];
     for (name, authority, heard, expected) in cases {
-        let verdict = decide_takeover(authority, &current, &proposed, &heard);
+        let verdict = decide_takeover(authority, &current, &proposed, &heard, false);
         assert_eq!(kind(&verdict), expected, "{name}: {verdict:?}");
     }
 }
@@ -193,13 +193,44 @@ fn a_refusal_tells_what_would_be_lost() {
     let current = ClusterState { not_synchronized_since: Some(Lsn(0x10)), ..record(6, 3, 2, &[1]) };
     let proposed = taken_over(&current, 2);
     let authority = Authority::Person { force: false, end: Lsn(0x20) };
-    let verdict = decide_takeover(authority, &current, &proposed, &Heard::default());
+    let verdict = decide_takeover(authority, &current, &proposed, &Heard::default(), false);
     let Verdict::Answer(SwapOutcome::Failed { reason, .. }) = verdict else {
         panic!("{verdict:?}");
     };
     assert!(reason.contains("out of sync since 0/10"), "{reason}");
     assert!(reason.contains("ends at 0/20"), "{reason}");
     assert!(reason.contains("--force"), "{reason}");
+}
+
+#[test]
+fn a_promise_above_the_proposed_epoch_is_met_and_named() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let proposed = taken_over(&current, 2);
+    let above = proposed.epoch.next_for(node(1));
+    let promised = SegmentAnswer { promised: above, ..segment(current.epoch) };
+    for force in [false, true] {
+        let authority = Authority::Person { force, end: Lsn(70) };
+        let heard = heard(1, vec![promised.clone()], vec![]);
+        let verdict = decide_takeover(authority, &current, &proposed, &heard, false);
+        let Verdict::Answer(SwapOutcome::Failed { met, .. }) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(met, above);
+    }
+}
+
+#[test]
+fn with_local_shrinks_a_takeover_claims_no_agreement() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let proposed = taken_over(&current, 2);
+    let authority = Authority::Person { force: false, end: Lsn(70) };
+    let heard = heard(1, vec![segment(current.epoch)], vec![]);
+    for (local, expected) in [(true, "the standby's own knowledge"), (false, "1 of 1 segments")] {
+        let verdict = decide_takeover(authority, &current, &proposed, &heard, local);
+        let Verdict::Write { says: Some(says) } = verdict else { panic!("{verdict:?}") };
+        assert!(says.contains(expected), "{says}");
+        assert_eq!(says.contains("agree"), !local, "{says}");
+    }
 }
 
 #[test]
@@ -234,11 +265,15 @@ fn a_restart_is_refused_until_confirmed_or_forced() {
         ..master(2, proposed.epoch.next_for(node(2)))
     };
     let overtaken = heard(0, vec![], vec![overtaken]);
+    let above = proposed.epoch.next_for(node(2));
+    let promised = SegmentAnswer { promised: above, ..segment(current.epoch) };
+    let promised = heard(1, vec![promised], vec![]);
     let cases = [
         (rules, Heard::default(), Swap::Failed),
         (rules, confirmed, Swap::Write),
         (force, Heard::default(), Swap::Write),
         (force, overtaken, Swap::Failed),
+        (force, promised, Swap::Failed),
     ];
     for (authority, heard, expected) in cases {
         let verdict = decide_restart(authority, &current, &proposed, &heard);
@@ -251,7 +286,11 @@ fn changes_are_told_apart() {
     let current = record(5, 3, 3, &[1, 2]);
     let mut removed = record(6, 3, 3, &[1]);
     removed.members.remove(&node(2));
+    let mut reborn = record(6, 3, 3, &[1]);
+    let entry = reborn.members.get_mut(&node(2)).expect("a member");
+    entry.incarnation = Incarnation(22);
     let cases = [
+        (reborn, Change::Shrink),
         (record(6, 4, 3, &[1, 2]), Change::Restart),
         (taken_over(&current, 2), Change::Takeover),
         (record(6, 3, 3, &[1]), Change::Shrink),

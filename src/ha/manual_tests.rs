@@ -7,7 +7,7 @@ use super::{ManualCoordinator, ManualShrink, RecordStore, Witnesses};
 use crate::ha::manual_policy::tests::{node, record, segment, taken_over};
 use crate::ha::manual_policy::{MasterAnswer, SegmentAnswer};
 use crate::ha::{Authority, Coordinator, ReadOutcome, SwapOutcome};
-use crate::types::{ClusterState, Epoch, Lsn, Member, Nonce};
+use crate::types::{ClusterState, Epoch, Incarnation, Lsn, Member, Nonce};
 
 #[derive(Default)]
 struct Store(Mutex<Option<ClusterState>>);
@@ -48,8 +48,6 @@ impl Witnesses for World {
     fn registered(&self) -> usize {
         self.registered
     }
-
-    async fn gather(&self) {}
 
     async fn follow(&self, _record: ClusterState) -> Vec<SegmentAnswer> {
         self.answer("follow")
@@ -113,7 +111,37 @@ async fn a_takeover_promises_then_writes_and_repeats_as_done() {
         assert_eq!(outcome, SwapOutcome::Done);
     }
     assert_eq!(store.current(), Some(proposed));
-    assert_eq!(*world.asked.lock().unwrap(), ["promise"]);
+    assert_eq!(*world.asked.lock().unwrap(), ["follow", "promise"]);
+}
+
+#[tokio::test]
+async fn a_takeover_that_is_refused_asks_nobody_for_a_promise() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let proposed = taken_over(&current, 2);
+    let alone = record(6, 3, 2, &[1]);
+    let knows = SegmentAnswer { record: Some(alone), ..segment(current.epoch) };
+    for (answers, registered) in [(vec![knows], 1), (vec![segment(current.epoch)], 3)] {
+        let world = World { registered, answers, ..World::default() };
+        let (coordinator, store, world) = coordinator(2, Some(current.clone()), world);
+        let authority = Authority::Person { force: false, end: Lsn(1) };
+        let outcome = coordinator.compare_and_swap(authority, proposed.clone()).await;
+        assert!(matches!(outcome, SwapOutcome::Failed { .. }), "{outcome:?}");
+        assert_eq!(store.current().as_ref(), Some(&current));
+        assert_eq!(*world.asked.lock().unwrap(), ["follow"]);
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_comes_back_as_another_leaves_the_set_before_witnesses() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let world = World { registered: 2, answers: vec![segment(current.epoch)], ..World::default() };
+    let (coordinator, store, world) = coordinator(1, Some(current.clone()), world);
+    let mut proposed = record(6, 3, 2, &[1]);
+    proposed.members.get_mut(&node(2)).unwrap().incarnation = Incarnation(22);
+    let outcome = coordinator.compare_and_swap(Authority::Rules, proposed).await;
+    assert!(matches!(outcome, SwapOutcome::Unknown { .. }), "{outcome:?}");
+    assert_eq!(store.current(), Some(current));
+    assert_eq!(*world.asked.lock().unwrap(), ["store"]);
 }
 
 #[tokio::test]

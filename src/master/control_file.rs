@@ -3,7 +3,7 @@
 //! Two writers meet here: the node (what it follows and has promised, and the record it has
 //! learned) and, in manual mode, the coordinator, for which the record in this file is the record
 //! itself. A write never takes the record back to an older one; that is the only thing that this
-//! file decides.
+//! file decides. A write that fails ends the process: nobody can tell what the disk holds then.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,6 +15,7 @@ use crate::types::ClusterState;
 
 use super::Control;
 use super::control_json;
+use super::fatal::Fatal;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ControlFileError {
@@ -35,6 +36,7 @@ struct Inner {
     /// Held while the file is written, so that what memory says is never ahead of the disk.
     content: Mutex<Control>,
     version: tokio::sync::watch::Sender<u64>,
+    fatal: Fatal,
 }
 
 impl ControlFile {
@@ -48,6 +50,10 @@ impl ControlFile {
     }
 
     pub fn open(path: &Path) -> Result<ControlFile, ControlFileError> {
+        ControlFile::open_with(path, Fatal::process())
+    }
+
+    fn open_with(path: &Path, fatal: Fatal) -> Result<ControlFile, ControlFileError> {
         let text = fs::read_to_string(path).map_err(|source| ControlFileError::Io {
             verb: "read",
             path: path.into(),
@@ -57,7 +63,7 @@ impl ControlFile {
             .map_err(|reason| ControlFileError::Damaged { path: path.into(), reason })?;
         let version = control.record.as_ref().map_or(0, |record| record.version);
         let (version, _) = tokio::sync::watch::channel(version);
-        let inner = Inner { path: path.into(), content: Mutex::new(control), version };
+        let inner = Inner { path: path.into(), content: Mutex::new(control), version, fatal };
         Ok(ControlFile { inner: Arc::new(inner) })
     }
 
@@ -70,7 +76,7 @@ impl ControlFile {
     pub fn persist(&self, control: &Control) -> Result<(), ControlFileError> {
         let mut content = self.lock();
         let mut next = control.clone();
-        next.record = newer(content.record.take(), next.record);
+        next.record = newer(content.record.clone(), next.record);
         self.write(&mut content, next)
     }
 
@@ -95,16 +101,16 @@ impl ControlFile {
         content: &mut MutexGuard<'_, Control>,
         next: Control,
     ) -> Result<(), ControlFileError> {
-        let written = write_durably(&self.inner.path, control_json::encode(&next).as_bytes());
-        // Even after an error the file may hold the new content.
+        let path = &self.inner.path;
+        if let Err(source) = write_durably(path, control_json::encode(&next).as_bytes()) {
+            let error = ControlFileError::Io { verb: "write", path: path.clone(), source };
+            self.inner.fatal.error("control file", &error);
+            return Err(error);
+        }
         let version = next.record.as_ref().map_or(0, |record| record.version);
         **content = next;
         self.inner.version.send_replace(version);
-        written.map_err(|source| ControlFileError::Io {
-            verb: "write",
-            path: self.inner.path.clone(),
-            source,
-        })
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Control> {
@@ -194,6 +200,27 @@ mod tests {
         file.persist(&control(Some(reign.clone()))).unwrap();
         file.persist(&control(Some(new))).unwrap();
         assert_eq!(ControlFile::open(&path).unwrap().content(), control(Some(reign)));
+    }
+
+    #[test]
+    fn a_write_that_fails_ends_the_process_and_is_not_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gone").join("control.json");
+        fs::create_dir(directory.path().join("gone")).unwrap();
+        let (old, new) = (record(5, 3, 2, &[1, 2]), record(6, 3, 2, &[1]));
+        ControlFile::create(&path, &control(Some(old.clone()))).unwrap();
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&ends);
+        let fatal = Fatal::new(move |reason: &str| seen.lock().unwrap().push(reason.to_owned()));
+        let file = ControlFile::open_with(&path, fatal).unwrap();
+        fs::remove_dir_all(directory.path().join("gone")).unwrap();
+        assert!(file.replace_record(&old, &new).is_err());
+        assert!(file.replace_record(&old, &new).is_err(), "not Done either when tried again");
+        assert!(file.persist(&control(Some(new))).is_err());
+        assert_eq!(file.content(), control(Some(old)));
+        let ends = ends.lock().unwrap();
+        assert_eq!(ends.len(), 3);
+        assert!(ends[0].contains("write control file"), "{ends:?}");
     }
 
     #[test]

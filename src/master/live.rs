@@ -31,7 +31,7 @@ impl Live for LiveServer {
 
     fn setting(&self, name: &str) -> Option<SettingRow> {
         let mut rows = self.parts.settings.rows.iter();
-        rows.find(|row| row.name.eq_ignore_ascii_case(name)).map(setting_row)
+        rows.find(|row| row.name.eq_ignore_ascii_case(name)).cloned()
     }
 
     fn server(&self) -> ServerState {

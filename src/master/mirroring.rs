@@ -11,6 +11,19 @@ use super::node::{NodeView, StandbyView};
 /// A standby not heard for so long is not connected, whatever it was doing.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 
+/// HAWQ's words, in the log and in `gp_configuration_history`.
+pub(super) const REGAINED: &str = "Master mirroring is now synchronized";
+pub(super) const LOST: &str = "Master mirroring synchronization lost";
+
+/// What history says of a change of the state.
+pub(super) fn history_text(was_synchronized: bool, state: MirroringState) -> Option<&'static str> {
+    match (was_synchronized, state == MirroringState::Synchronized) {
+        (false, true) => Some(REGAINED),
+        (true, false) => Some(LOST),
+        _ => None,
+    }
+}
+
 /// The rows for the primary (0) and its standbys (-1 and down, by node number).
 pub(super) fn master_rows(record: &ClusterState) -> Vec<SegmentRow> {
     let mut rows = Vec::new();
@@ -77,7 +90,7 @@ pub(super) mod tests {
     use crate::ha::manual_policy::tests::{member, node, record};
     use crate::types::{Epoch, Lsn};
 
-    pub(in super::super) fn view(
+    pub(in crate::master) fn view(
         members: u8,
         in_sync: &[u8],
         standby: Option<(&'static str, u64)>,
@@ -136,6 +149,21 @@ pub(super) mod tests {
             let state = mirroring(&view, now);
             assert_eq!((state.state, state.detail.as_deref()), (summary, detail));
             assert_eq!(state.error.is_some(), detail.is_some());
+        }
+    }
+
+    #[test]
+    fn history_has_a_line_for_each_loss_and_return() {
+        let cases = [
+            (false, MirroringState::Synchronized, Some(REGAINED)),
+            (true, MirroringState::Synchronized, None),
+            (true, MirroringState::Synchronizing, Some(LOST)),
+            (true, MirroringState::NotSynchronized, Some(LOST)),
+            (true, MirroringState::NotConfigured, Some(LOST)),
+            (false, MirroringState::NotSynchronized, None),
+        ];
+        for (was, summary, expected) in cases {
+            assert_eq!(history_text(was, summary), expected, "{was} -> {summary:?}");
         }
     }
 

@@ -26,6 +26,8 @@ pub mod seed;
 pub mod seed_fetch;
 pub mod transport;
 
+mod audit;
+mod fencing;
 mod mirroring;
 mod segment_rows;
 mod segments;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 
@@ -18,6 +19,7 @@ use crate::types::{Envelope, Heartbeat};
 
 use super::checkpointer::Checkpointer;
 use super::control_service::ControlService;
+use super::fencing::Fencing;
 use super::inbox::Inbox;
 use super::parts::Parts;
 use super::replication_service::{ReplicationService, server_builder};
@@ -30,6 +32,9 @@ use super::{digest_watch, status};
 /// Messages from other masters that wait for the node's loop.
 const MESSAGES_MAX: usize = 4096;
 
+/// How often a primary alone in its set asks the segments whether they still follow it.
+const LONE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// After a failover every segment connects at once.
 const BACKLOG: u32 = 4096;
 
@@ -38,6 +43,7 @@ pub(super) struct Services {
     pub(super) transport: Arc<Transport>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) witnesses: Arc<RpcWitnesses>,
+    pub(super) fencing: Fencing,
     pub(super) checkpointer: Checkpointer,
     pub(super) seeds: Arc<MakeCheckpoint>,
 }
@@ -69,7 +75,7 @@ pub(super) async fn rpc_host(settings: &MasterSettings) -> Result<IpAddr, StartE
 impl Services {
     /// Everything ends with the process or with the node's loop.
     pub(super) fn start(self, listener: TcpListener, rpc: &Handle) {
-        let Services { parts, transport, inbox, witnesses, checkpointer, seeds } = self;
+        let Services { parts, transport, inbox, witnesses, fencing, checkpointer, seeds } = self;
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let me = parts.view().me.node;
         let replication =
@@ -77,8 +83,8 @@ impl Services {
         let control = ControlServer::new(ControlService { parts: Arc::clone(&parts) });
         let control = InterceptedService::new(control, parts.auth.server_for_people());
         let hearing = Arc::clone(&parts);
-        let registry =
-            registry_server(&parts.auth, move |heartbeat, peer| hear(&hearing, heartbeat, peer));
+        let hear = move |heartbeat, peer| hear(&hearing, &fencing, heartbeat, peer);
+        let registry = registry_server(&parts.auth, hear);
         let server = server_builder()
             .add_service(replication)
             .add_service(control)
@@ -97,12 +103,9 @@ impl Services {
     }
 }
 
-fn hear(parts: &Parts, heartbeat: Heartbeat, peer: String) -> RegistryReply {
+fn hear(parts: &Parts, fencing: &Fencing, heartbeat: Heartbeat, peer: String) -> RegistryReply {
     let view = parts.view();
-    let epoch = heartbeat.epoch;
-    if epoch > view.epoch {
-        tracing::debug!("a segment follows epoch {epoch}, this node {}", view.epoch);
-    }
+    fencing.heard(heartbeat.followed, heartbeat.promised, None);
     parts.segments.heartbeat(heartbeat, peer);
     RegistryReply {
         epoch: view.epoch,
@@ -136,21 +139,28 @@ async fn connect_peers(parts: Arc<Parts>, transport: Arc<Transport>) {
     }
 }
 
-/// Tells the segments of each reign of this node, so that they refuse the one before.
+/// Tells the segments of each reign of this node, so that they refuse the one before. A primary
+/// alone in its set asks them again and again: nobody else would tell it of a higher epoch.
 async fn announce_reigns(parts: Arc<Parts>, witnesses: Arc<RpcWitnesses>) {
     let mut node = parts.node.clone();
-    let mut announced = None;
+    let (mut announced, mut asked) = (None, Instant::now());
     loop {
         let view = Arc::clone(&node.borrow_and_update());
         let record = view.record.clone().filter(|_| status::is_open_primary(&view));
         let key = record.as_ref().map(|record| (record.epoch, record.version));
-        if let Some(record) = record
-            && key != announced
-        {
-            announced = key;
-            tell_segments(Arc::clone(&witnesses), record).await;
+        let mut alone = false;
+        if let Some(record) = record {
+            alone = record.in_sync.len() <= 1 && record.members.len() > 1;
+            if key != announced || alone && asked.elapsed() >= LONE_INTERVAL {
+                announced = key;
+                tell_segments(Arc::clone(&witnesses), record).await;
+                asked = Instant::now();
+            }
         }
-        if node.changed().await.is_err() {
+        let wait =
+            if alone { LONE_INTERVAL.saturating_sub(asked.elapsed()) } else { Duration::MAX };
+        let changed = tokio::time::timeout(wait, node.changed()).await;
+        if let Ok(Err(_)) = changed {
             return;
         }
     }

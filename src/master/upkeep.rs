@@ -12,6 +12,7 @@ use crate::catalog::{Bootstrap, Catalog, Commit, Error, OpenTransaction, ReadVie
 use crate::runtime::Clock;
 use crate::types::Epoch;
 
+use super::audit::Audit;
 use super::mirroring;
 use super::node::NodeView;
 
@@ -29,6 +30,7 @@ pub(super) struct Upkeep {
     pub(super) superuser: String,
     /// `hawq_segment_history_keep_period`.
     pub(super) history_keep: Duration,
+    pub(super) audit: Arc<Audit>,
     /// Told when the catalog can be read.
     pub(super) filled: watch::Sender<bool>,
 }
@@ -70,7 +72,8 @@ impl Upkeep {
             return self.bootstrap(view).await;
         }
         let mut transaction = self.catalog.begin();
-        let news = self.prepare(&mut transaction, view).map_err(text)?;
+        let audit = self.audit.waiting();
+        let news = self.prepare(&mut transaction, view, &audit).map_err(text)?;
         if *reign != Some(view.epoch) {
             self.purge(&mut transaction).map_err(text)?;
         }
@@ -79,6 +82,7 @@ impl Upkeep {
             committed.map_err(|error| error.to_string())?;
         }
         *reign = Some(view.epoch);
+        self.audit.written(&audit);
         for line in news {
             line.log();
         }
@@ -109,6 +113,7 @@ impl Upkeep {
         &self,
         transaction: &mut OpenTransaction,
         view: &NodeView,
+        audit: &[String],
     ) -> Result<Vec<News>, Error> {
         let Some(record) = &view.record else { return Ok(Vec::new()) };
         let now = self.clock.wall_micros();
@@ -133,14 +138,20 @@ impl Upkeep {
             segments::add_history(transaction, now, row.order, &row.hostname, text)?;
             news.push(News::Info(format!("{text} host={} port={}", row.hostname, row.port)));
         }
-        self.prepare_mirroring(transaction, view, &mut news)?;
+        for row in wanted.iter().filter(|row| row.order == 0) {
+            for text in audit {
+                segments::add_history(transaction, now, row.order, &row.hostname, text)?;
+            }
+        }
+        let standby = wanted.iter().find(|row| row.order == -1).map(|row| row.hostname.as_str());
+        self.prepare_mirroring(transaction, (view, standby), &mut news)?;
         Ok(news)
     }
 
     fn prepare_mirroring(
         &self,
         transaction: &mut OpenTransaction,
-        view: &NodeView,
+        (view, standby): (&NodeView, Option<&str>),
         news: &mut Vec<News>,
     ) -> Result<(), Error> {
         let mut state = mirroring::mirroring(view, self.clock.now());
@@ -151,16 +162,23 @@ impl Upkeep {
         if same {
             return Ok(());
         }
-        state.log_time = Some(self.clock.wall_micros());
+        let now = self.clock.wall_micros();
+        state.log_time = Some(now);
         segments::set_mirroring(transaction, &state)?;
         let was = stored.is_some_and(|stored| stored.state == MirroringState::Synchronized);
+        let text = mirroring::history_text(was, state.state);
+        if let (Some(text), Some(host)) = (text, standby) {
+            segments::add_history(transaction, now, -1, host, text)?;
+        }
         if state.state == MirroringState::Synchronized {
-            news.push(News::Info("Master mirroring is now synchronized".to_owned()));
+            news.push(News::Info(mirroring::REGAINED.to_owned()));
         } else if was {
             let why = state.error.clone().unwrap_or_else(|| state.state.text().to_owned());
             news.push(News::Warning(format!(
-                "Master mirroring synchronization lost epoch={} lsn={}: {why}",
-                view.epoch, view.commit_lsn
+                "{} epoch={} lsn={}: {why}",
+                mirroring::LOST,
+                view.epoch,
+                view.commit_lsn
             )));
         }
         Ok(())
@@ -197,3 +215,7 @@ impl News {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "upkeep_tests.rs"]
+mod tests;

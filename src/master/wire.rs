@@ -20,6 +20,7 @@ use crate::wal::{Reader, Wal};
 use super::ControlFile;
 use super::answers::Answers;
 use super::applier::Applier;
+use super::audit::Audit;
 use super::checkpointer::Checkpointer;
 use super::commit::Pipeline;
 use super::control_writer::ControlWriter;
@@ -28,6 +29,7 @@ use super::digest_points::DigestPoints;
 use super::door::Door;
 use super::errands::{Giver, Runner};
 use super::fatal::Fatal;
+use super::fencing::Fencing;
 use super::found::Found;
 use super::inbox::Inbox;
 use super::log_tail::LogTail;
@@ -43,7 +45,7 @@ use super::threads::{Queues, Threads};
 use super::transport::Transport;
 use super::upkeep::Upkeep;
 use super::waiters::Waiters;
-use super::witnesses::RpcWitnesses;
+use super::witnesses::{RpcWitnesses, WARM_UP_MAX};
 
 /// Youngest part of the log kept in memory, for shipping and applying.
 const TAIL_BYTES: usize = 16 << 20;
@@ -88,6 +90,7 @@ struct Wiring<'a> {
     digests: Arc<DigestPoints>,
     history: Arc<Mutex<TimelineHistory>>,
     says: broadcast::Sender<String>,
+    audit: Arc<Audit>,
     stop: watch::Sender<Option<StopMode>>,
     reborn: Arc<AtomicBool>,
     fatal: Fatal,
@@ -120,6 +123,7 @@ pub(super) fn wire(
         digests: Arc::new(DigestPoints::default()),
         history: Arc::new(Mutex::new(log.history.clone())),
         says: broadcast::channel(SAYS_MAX).0,
+        audit: Arc::new(Audit::default()),
         stop: watch::channel(None).0,
         reborn: Arc::new(AtomicBool::new(false)),
         fatal: Fatal::process(),
@@ -198,10 +202,19 @@ impl Wiring<'_> {
             me: self.identity.node,
             auth: self.auth.clone(),
             segments: segments.clone(),
+            fencing: self.fencing(),
             catalog: self.catalog.clone(),
+            started: tokio::time::Instant::now(),
+            warm_up: self.settings.segment_heartbeat_interval.min(WARM_UP_MAX),
             timeout: self.settings.coordinator_timeout,
             says: self.says.clone(),
+            audit: Arc::clone(&self.audit),
         })
+    }
+
+    fn fencing(&self) -> Fencing {
+        let (me, node) = (self.identity.member(), self.node.clone());
+        Fencing { me, node, inbox: Arc::clone(&self.inbox) }
     }
 
     fn coordinator(
@@ -305,6 +318,7 @@ impl Wiring<'_> {
             node: self.node.clone(),
             superuser: SUPERUSER.to_owned(),
             history_keep: self.settings.segment_history_keep,
+            audit: Arc::clone(&self.audit),
             filled,
         }
     }
@@ -316,6 +330,7 @@ impl Wiring<'_> {
         witnesses: Arc<RpcWitnesses>,
         checkpointer: Checkpointer,
     ) -> Services {
+        let fencing = self.fencing();
         let giver = Giver {
             directory: self.directory.clone(),
             catalog: self.catalog.clone(),
@@ -346,6 +361,7 @@ impl Wiring<'_> {
             transport: self.transport,
             inbox: self.inbox,
             witnesses,
+            fencing,
             checkpointer,
             seeds: giver.make(),
         }

@@ -24,7 +24,7 @@ pub struct FenceAnswer {
 #[must_use]
 pub fn heartbeat_to_wire(heartbeat: &Heartbeat) -> v1::ImAliveRequest {
     v1::ImAliveRequest {
-        epoch: heartbeat.epoch.0,
+        epoch: heartbeat.highest().0,
         segment: heartbeat.segment,
         hostname: heartbeat.hostname.clone(),
         addresses: heartbeat.addresses.clone(),
@@ -34,6 +34,8 @@ pub fn heartbeat_to_wire(heartbeat: &Heartbeat) -> v1::ImAliveRequest {
         cores: heartbeat.cores,
         failed_directories: heartbeat.failed_directories.clone(),
         started_at_us: heartbeat.started_at,
+        followed_epoch: heartbeat.followed.0,
+        promised_epoch: heartbeat.promised.0,
     }
 }
 
@@ -48,6 +50,11 @@ pub fn heartbeat_from_wire(wire: v1::ImAliveRequest) -> Result<Heartbeat, BadFie
         let reason = format!("{bad:?} is empty or contains a comma or semicolon");
         return Err(BadField::new("ImAliveRequest.failed_directories", reason));
     }
+    let (followed, promised) = (Epoch(wire.followed_epoch), Epoch(wire.promised_epoch));
+    if followed.max(promised) != Epoch(wire.epoch) {
+        let reason = "it is not the higher of followed_epoch and promised_epoch";
+        return Err(BadField::new("ImAliveRequest.epoch", reason));
+    }
     Ok(Heartbeat {
         segment: wire.segment,
         hostname: wire.hostname,
@@ -58,7 +65,8 @@ pub fn heartbeat_from_wire(wire: v1::ImAliveRequest) -> Result<Heartbeat, BadFie
         cores: wire.cores,
         failed_directories: wire.failed_directories,
         started_at: wire.started_at_us,
-        epoch: Epoch(wire.epoch),
+        followed,
+        promised,
     })
 }
 
@@ -122,6 +130,8 @@ mod tests {
             cores: 16,
             failed_directories: vec!["/d1/tmp".to_owned()],
             started_at_us: 5,
+            followed_epoch: 0x0001,
+            promised_epoch: 0x0101,
         }
     }
 
@@ -142,6 +152,7 @@ mod tests {
         };
         check(|w| w.port = 70_000, "ImAliveRequest.port");
         check(|w| w.rpc_port = 70_000, "ImAliveRequest.rpc_port");
+        check(|w| w.epoch = 0x0201, "ImAliveRequest.epoch");
         check(|w| w.segment = 0, "ImAliveRequest.segment");
         check(|w| w.hostname = "a\0b".to_owned(), "ImAliveRequest.hostname");
         check(|w| w.addresses = vec![String::new(); 300], "ImAliveRequest.addresses");

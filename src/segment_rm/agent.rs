@@ -32,7 +32,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentSettings {
     pub cluster: ClusterId,
-    /// What every heartbeat says; directories and epoch are filled in.
+    /// What every heartbeat says; directories and epochs are filled in.
     pub heartbeat: Heartbeat,
     pub heartbeat_interval: Duration,
     /// How often the temporary directories are checked.
@@ -159,7 +159,8 @@ impl Agent {
         }
         let heartbeat = Heartbeat {
             failed_directories: self.failed_directories.clone().unwrap_or_default(),
-            epoch: self.fence.highest(),
+            followed: self.fence.followed,
+            promised: self.fence.promised,
             ..self.settings.heartbeat.clone()
         };
         for (to, target) in &mut self.targets {

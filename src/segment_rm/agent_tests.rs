@@ -32,7 +32,8 @@ fn agent(check_postgres: bool) -> Agent {
         cores: 1,
         failed_directories: Vec::new(),
         started_at: 5,
-        epoch: Epoch::ZERO,
+        followed: Epoch::ZERO,
+        promised: Epoch::ZERO,
     };
     let settings = AgentSettings {
         cluster: test_record().cluster_id,

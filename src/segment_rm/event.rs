@@ -159,7 +159,8 @@ impl fmt::Display for Effect {
         match self {
             Effect::SendHeartbeat { to, heartbeat } => {
                 let failed = heartbeat.failed_directories.join(",");
-                write!(f, "send-heartbeat to={to} epoch={} failed={failed}", heartbeat.epoch)
+                let epoch = heartbeat.highest();
+                write!(f, "send-heartbeat to={to} epoch={epoch} failed={failed}")
             }
             Effect::CheckDirectories => f.write_str("check-directories"),
             Effect::CheckPostgres => f.write_str("check-postgres"),

@@ -193,7 +193,8 @@ fn agent_settings(
         cores: settings.cores,
         failed_directories: Vec::new(),
         started_at: u64::try_from(started_at).unwrap_or_default(),
-        epoch: Epoch::ZERO,
+        followed: Epoch::ZERO,
+        promised: Epoch::ZERO,
     };
     AgentSettings {
         cluster: settings.auth.cluster(),

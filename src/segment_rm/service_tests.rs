@@ -235,8 +235,8 @@ async fn the_reign_is_followed_from_heartbeats_and_new_masters_are_found() {
         (reply.epoch, reply.reigning, reply.record) = (epoch(6, 2), true, Some(reign));
     }
     let agent = start_in(directory.path(), settings(&[&first], &[])).await;
-    first.hear(|heard| heard.epoch == epoch(6, 2)).await;
-    second.hear(|heard| heard.epoch == epoch(6, 2)).await;
+    first.hear(|heard| heard.followed == epoch(6, 2)).await;
+    second.hear(|heard| heard.followed == epoch(6, 2)).await;
     agent.stop().await;
     let (_, fence) = FenceFile::open(directory.path(), CLUSTER, 1).unwrap();
     assert_eq!(fence.followed, epoch(6, 2));

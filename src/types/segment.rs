@@ -205,8 +205,18 @@ pub struct Heartbeat {
     pub failed_directories: Vec<String>,
     /// Changes whenever the agent process starts anew (microseconds, HAWQ's RMStartTimestamp).
     pub started_at: u64,
-    /// The highest epoch that the segment follows or has promised.
-    pub epoch: Epoch,
+    /// The highest epoch that a primary of the record has brought.
+    pub followed: Epoch,
+    /// The highest epoch promised to a candidate.
+    pub promised: Epoch,
+}
+
+impl Heartbeat {
+    /// Nothing lower is obeyed.
+    #[must_use]
+    pub fn highest(&self) -> Epoch {
+        self.followed.max(self.promised)
+    }
 }
 
 /// How a probe (HAWQ's RUAlive) ended.

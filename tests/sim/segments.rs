@@ -41,7 +41,8 @@ impl Agent {
             cores: 2,
             failed_directories: Vec::new(),
             started_at: self.started_at,
-            epoch: Epoch::ZERO,
+            followed: Epoch::ZERO,
+            promised: Epoch::ZERO,
         }
     }
 }

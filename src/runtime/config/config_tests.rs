@@ -122,17 +122,13 @@ fn wrong_settings_are_refused_with_place_value_and_cure() {
         ),
         (
             &[("enable_master_auto_ha", "on")],
-            "hawq-site.xml:2: enable_master_auto_ha = \"on\" is not valid: ha_zookeeper_quorum not \
-             found in hawq-site.xml, but enable_master_auto_ha is on",
+            "hawq-site.xml:2: enable_master_auto_ha = \"on\" is not valid: automatic failover is \
+             not part of this version; set it to off and take over with \"hawq activate standby\"",
         ),
         (
-            &[
-                ("enable_master_auto_ha", "on"),
-                ("ha_zookeeper_quorum", "z:2181"),
-                ("ha_standby_timeout", "500ms"),
-            ],
-            "hawq-site.xml:4: ha_standby_timeout = \"500\" is not valid: it must be less than \
-             ha_lease (500ms)",
+            &[("ha_zookeeper_quorum", "z:2181"), ("enable_master_auto_ha", "on")],
+            "hawq-site.xml:3: enable_master_auto_ha = \"on\" is not valid: automatic failover is \
+             not part of this version; set it to off and take over with \"hawq activate standby\"",
         ),
         (
             &[("ha_read_mode", "confirm")],

@@ -9,7 +9,7 @@ use crate::types::NodeId;
 
 use super::settings::{ConfigError, SettingRow, Settings};
 
-/// Without automatic failover, where a person has the last word, a standby is given more time.
+/// A person has the last word, so that a standby is given time.
 const STANDBY_TIMEOUT_MANUAL: Duration = Duration::from_secs(5);
 const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -85,8 +85,6 @@ pub struct MasterSettings {
     pub segment_history_keep: Duration,
     /// `hawq_rm_rejectrequest_nseg_limit`: a share, 0 to 1.
     pub segment_reject_limit: f64,
-    /// `enable_master_auto_ha`.
-    pub automatic: bool,
     pub zookeeper_quorum: String,
     pub lease: Duration,
     pub standby_timeout: Duration,
@@ -120,9 +118,7 @@ impl MasterSettings {
             let problem = format!("aerie_peers does not name node {node}; add it there");
             return Err(settings.misfit("aerie_node", problem));
         };
-        let automatic = settings.is_on("enable_master_auto_ha");
         let lease = settings.duration("ha_lease").unwrap_or_default();
-        let standby_default = if automatic { lease / 2 } else { STANDBY_TIMEOUT_MANUAL };
         let data_dir = settings.path("hawq_master_directory");
         let checked = MasterSettings {
             node,
@@ -145,10 +141,11 @@ impl MasterSettings {
             segment_heartbeat_timeout: seconds(settings, "hawq_rm_segment_heartbeat_timeout"),
             segment_history_keep: seconds(settings, "hawq_segment_history_keep_period"),
             segment_reject_limit: settings.real("hawq_rm_rejectrequest_nseg_limit"),
-            automatic,
             zookeeper_quorum: settings.text("ha_zookeeper_quorum").to_owned(),
             lease,
-            standby_timeout: settings.duration("ha_standby_timeout").unwrap_or(standby_default),
+            standby_timeout: settings
+                .duration("ha_standby_timeout")
+                .unwrap_or(STANDBY_TIMEOUT_MANUAL),
             coordinator_timeout: settings
                 .duration("ha_coordinator_timeout")
                 .unwrap_or(COORDINATOR_TIMEOUT),
@@ -182,10 +179,11 @@ impl MasterSettings {
     fn check_relations(&self, settings: &Settings) -> Result<(), ConfigError> {
         let misfit = |name, problem: &str| Err(settings.misfit(name, problem.to_owned()));
         let lease = self.lease.as_millis();
-        if self.automatic && !settings.is_set("ha_zookeeper_quorum") {
+        if settings.is_on("enable_master_auto_ha") {
             return misfit(
                 "enable_master_auto_ha",
-                "ha_zookeeper_quorum not found in hawq-site.xml, but enable_master_auto_ha is on",
+                "automatic failover is not part of this version; set it to off and take over with \
+                 \"hawq activate standby\"",
             );
         }
         if self.superuser_reserved_connections >= self.max_connections {
@@ -206,10 +204,6 @@ impl MasterSettings {
         if self.commit_timeout < self.lease * 4 {
             let problem = format!("it must be at least 4 times ha_lease ({}ms)", lease * 4);
             return misfit("ha_commit_timeout", &problem);
-        }
-        if self.automatic && self.standby_timeout >= self.lease {
-            let problem = format!("it must be less than ha_lease ({lease}ms)");
-            return misfit("ha_standby_timeout", &problem);
         }
         Ok(())
     }

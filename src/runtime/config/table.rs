@@ -179,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "off",
         AVAILABILITY,
-        "Whether a standby takes over by itself; needs ha_zookeeper_quorum in this file.",
+        "Whether a standby takes over by itself; not part of this version, only off is accepted.",
     ),
     setting(
         "ha_zookeeper_quorum",
@@ -200,8 +200,7 @@ pub const SETTINGS: &[Setting] = &[
         TIMEOUT,
         "",
         AVAILABILITY,
-        "A standby that does not flush for so long leaves the in-sync set. Empty: half of \
-         ha_lease; 5s without automatic failover.",
+        "A standby that does not flush for so long leaves the in-sync set. Empty: 5s.",
     ),
     setting(
         "ha_coordinator_timeout",
