@@ -132,7 +132,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits until the client has closed its end. Nothing is read: what it has sent stays for later.
+    /// Waits until the client has closed its end. Nothing is read: what was sent stays for later.
     pub async fn gone(&self) {
         // Not looked for in the time that most statements take.
         loop {
