@@ -13,6 +13,8 @@ use crate::query::{Engine, Live, ReplicationRow, ServerState, SessionRow};
 use crate::runtime::config::SettingRow;
 use crate::types::{Epoch, Lsn, NodeId};
 
+mod heavy;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const NOW: i64 = 1_700_000_000_000_000;
 
@@ -64,6 +66,7 @@ impl Live for Node {
 }
 
 struct Server {
+    engine: Arc<Engine>,
     frontend: Frontend,
     sessions: Arc<Sessions>,
     _gate: watch::Sender<Gate>,
@@ -96,8 +99,9 @@ async fn start() -> Server {
         hba: Hba::parse("host all all all trust", "pg_hba.conf", Vec::new()).unwrap(),
     };
     let (gate, watched) = watch::channel(Gate::Primary);
-    let frontend = Frontend::start(options, engine, watched, Arc::clone(&sessions)).await.unwrap();
-    Server { frontend, sessions, _gate: gate }
+    let served = Arc::clone(&engine);
+    let frontend = Frontend::start(options, served, watched, Arc::clone(&sessions)).await.unwrap();
+    Server { engine, frontend, sessions, _gate: gate }
 }
 
 impl Server {

@@ -1,9 +1,10 @@
-//! A statement against what may end it: a cancel request, its timeout, the end of its session.
+//! A statement against what may end it: a cancel request, its timeout, the end of its session, the
+//! end of its client. Work that is dropped must not go on: `query` stops its threads itself.
 //!
 //! A statement whose commit is on its way is not cancelled. When the session ends under it, it gets
 //! a short while to say how it came out; after that its outcome is reported as unknown.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,7 +52,18 @@ impl Orders {
         work: impl Future<Output = Result<T, Failure>>,
         limit: Option<Duration>,
     ) -> Raced<T> {
+        self.race_with(work, limit, pending()).await
+    }
+
+    /// As `race`, and `gone` is the end of the client.
+    pub async fn race_with<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failure>>,
+        limit: Option<Duration>,
+        gone: impl Future<Output = ()>,
+    ) -> Raced<T> {
         let mut work = pin!(work);
+        let mut gone = pin!(gone);
         let mut clock = pin!(sleep(limit.unwrap_or(NEVER)));
         let mut timed = limit.is_some();
         loop {
@@ -59,6 +71,7 @@ impl Orders {
                 biased;
                 done = &mut work => return Raced::Done(done),
                 stop = ended(&mut self.ending) => return self.last_words(work, stop).await,
+                () = &mut gone => return self.last_words(work, Stop::Gone).await,
                 Ok(()) = self.cancels.changed() => Failure::canceled(),
                 () = &mut clock, if timed => {
                     timed = false;
@@ -88,7 +101,7 @@ impl Orders {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, ready};
+    use std::future::ready;
 
     use super::*;
 
@@ -153,6 +166,20 @@ mod tests {
         let raced = orders.race(pending::<Result<(), Failure>>(), None).await;
         let Raced::Stopped(Stop::Say(failure)) = raced else { panic!("{raced:?}") };
         assert_eq!((failure.state.code(), failure.is_fatal()), ("08007", true));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_drops_its_work_but_not_its_commit() {
+        let (strings, mut orders) = orders();
+        let raced = orders.race_with(pending::<Result<(), Failure>>(), None, ready(())).await;
+        assert!(matches!(raced, Raced::Stopped(Stop::Gone)), "{raced:?}");
+        strings.committing.store(true, Ordering::Release);
+        let work = async {
+            tokio::task::yield_now().await;
+            Ok(7)
+        };
+        let raced = orders.race_with(work, None, ready(())).await;
+        assert!(matches!(raced, Raced::Done(Ok(7))), "{raced:?}");
     }
 
     #[tokio::test]

@@ -144,7 +144,7 @@ impl<S: BackendSession> Session<S> {
     ) -> Result<Outcome, Broken> {
         let limit = self.backend.statement_timeout();
         let work = self.backend.execute(prepared, parameters);
-        let raced = self.orders.race(work, limit).await;
+        let raced = self.orders.race_with(work, limit, self.connection.gone()).await;
         self.settle(raced)
     }
 

@@ -4,10 +4,13 @@
 //! also where a slow client holds its own session back. Reading and writing both end when the
 //! session is told to end. Neither the meaning nor the order of messages is decided here.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
+use futures::FutureExt;
 use pgwire::messages::Message;
 use pgwire::tokio::server::MaybeTls;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::sync::watch;
 
 use super::message::{self, ClientMessage, MESSAGE_BYTES_MAX, Opening, STARTUP_BYTES_MAX};
@@ -17,6 +20,9 @@ use super::{Failure, SqlState};
 const OUTPUT_BYTES: usize = 32 << 10;
 /// A buffer that grew beyond this for one large message is given back.
 const KEPT_BYTES_MAX: usize = 256 << 10;
+
+/// How often a running statement's client is looked for.
+const GONE_CHECK: Duration = Duration::from_millis(250);
 
 /// Why a session is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +130,28 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Waits until the client has closed its end. Nothing is read: what was sent stays for later.
+    pub async fn gone(&self) {
+        // Not looked for in the time that most statements take.
+        loop {
+            tokio::time::sleep(GONE_CHECK).await;
+            let ready = match &self.stream {
+                MaybeTls::Plain(socket) => socket.ready(Interest::READABLE).now_or_never(),
+                MaybeTls::Unix(socket) => socket.ready(Interest::READABLE).now_or_never(),
+                MaybeTls::Tls(socket) => {
+                    socket.get_ref().0.ready(Interest::READABLE).now_or_never()
+                }
+                // A kind of stream that is not known here is not looked at.
+                _ => None,
+            };
+            match ready {
+                Some(Ok(ready)) if ready.is_read_closed() => return,
+                Some(Err(_)) => return,
+                _ => {}
+            }
+        }
     }
 
     /// Puts a message behind those that wait to be written.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -17,9 +18,12 @@ use super::error::Error;
 use super::live::Live;
 use super::rows::internal;
 use super::session::{Session, SessionStart};
+use super::stop::Workers;
 
 /// Memory that all running statements may use together.
 const MEMORY_BYTES_MAX: usize = 512 << 20;
+/// Small, so that operators often look whether they are to stop.
+const BATCH_ROWS: usize = 4096;
 const PLANS_MAX: usize = 512;
 /// Texts longer than this are not worth keeping.
 const CACHED_TEXT_MAX: usize = 8 << 10;
@@ -31,6 +35,7 @@ pub struct Engine {
     pub(crate) state: Arc<SessionState>,
     pub(crate) view_columns: Arc<ViewColumns>,
     pub(crate) plans: PlanCache,
+    pub(crate) workers: Workers,
 }
 
 impl Engine {
@@ -43,7 +48,14 @@ impl Engine {
             state: Arc::new(template()),
             view_columns: Arc::new(ViewColumns::default()),
             plans: PlanCache::default(),
+            workers: Workers::default(),
         }
+    }
+
+    /// Queries that have a thread now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.workers.running()
     }
 
     pub fn open_session(self: &Arc<Self>, start: SessionStart) -> Result<Session, Error> {
@@ -52,14 +64,18 @@ impl Engine {
 }
 
 fn template() -> SessionState {
-    let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+    let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+    let mut config = config.with_batch_size(BATCH_ROWS);
     let options = config.options_mut();
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.parse_float_as_decimal = true;
     options.optimizer.enable_dynamic_filter_pushdown = false;
     options.execution.collect_statistics = false;
     let pool = Arc::new(GreedyMemoryPool::new(MEMORY_BYTES_MAX));
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build().unwrap_or_default();
+    // What does not fit is refused, not put on disk.
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disk);
+    let runtime = runtime.build().unwrap_or_default();
     SessionStateBuilder::new_with_default_features()
         .with_config(config)
         .with_runtime_env(Arc::new(runtime))

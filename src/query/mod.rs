@@ -46,7 +46,9 @@ mod query_run;
 mod run;
 mod run_session;
 mod session;
+mod stop;
 mod utility;
+mod watched;
 
 pub use block::TransactionStatus;
 pub use engine::Engine;

@@ -22,6 +22,7 @@ use super::planner::Planner;
 use super::rows::internal;
 use super::session::OutputColumn;
 use super::types::{self, OID, REGCLASS, REGNAMESPACE, REGROLE, REGTYPE, TEXT};
+use super::watched;
 
 /// A result larger than this is refused rather than held in memory.
 const RESULT_BYTES_MAX: usize = 256 << 20;
@@ -140,6 +141,7 @@ async fn planned(
     };
     let schema: SchemaRef = Arc::new(logical.schema().as_arrow().clone());
     let plan = engine.state.create_physical_plan(&logical).await.map_err(recover)?;
+    let plan = watched::watch(plan).map_err(recover)?;
     let made = CachedPlan::new(plan, schema, relations);
     if !bound {
         engine.plans.put(key, made.clone());
@@ -225,12 +227,14 @@ pub(crate) async fn explain(
     asked: &Asked,
 ) -> Result<Vec<String>, Error> {
     let planned = planned(engine, context, asked).await?;
-    let text = displayable(planned.plan.as_ref()).indent(false).to_string();
+    let plan = watched::unwatch(planned.plan).map_err(recover)?;
+    let text = displayable(plan.as_ref()).indent(false).to_string();
     Ok(text.lines().map(|line| line.replace(super::names::MARK, "_")).collect())
 }
 
 /// The values of EXECUTE's arguments.
 pub(crate) async fn constants(
+    engine: &Engine,
     context: &Arc<StatementContext>,
     arguments: &[ast::Expr],
     types: &[u32],
@@ -244,13 +248,11 @@ pub(crate) async fn constants(
         let query = super::build::select_value(argument.clone());
         let plan = Planner::new(&context.state, context).plan(&query, Vec::new())?;
         let plan = context.state.create_physical_plan(&plan).await.map_err(recover)?;
-        let config = context.state.config().clone().with_extension(Arc::clone(context));
-        let task = TaskContext::default().with_session_config(config);
-        let mut stream = execute_stream(plan, Arc::new(task)).map_err(recover)?;
-        let Some(batch) = stream.next().await else {
+        let plan = watched::watch(plan).map_err(recover)?;
+        let batches = collect(engine, context, plan).await?;
+        let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else {
             return Err(Error::internal("constant without a value"));
         };
-        let batch = batch.map_err(recover)?;
         let value = ScalarValue::try_from_array(batch.column(0), 0).map_err(internal)?;
         values.push(value.cast_to(&types::arrow_type(*oid)).map_err(recover)?);
     }

@@ -85,8 +85,13 @@ impl Session {
             Kind::Execute { name, arguments } => {
                 let prepared = Arc::clone(self.named(name)?);
                 let context = self.planning_context();
-                let values =
-                    query_run::constants(&context, arguments, &prepared.parameter_types).await?;
+                let (engine, arguments) = (Arc::clone(&self.engine), arguments.clone());
+                let for_values = Arc::clone(&prepared);
+                let work = async move || {
+                    let types = &for_values.parameter_types;
+                    query_run::constants(&engine, &context, &arguments, types).await
+                };
+                let values = deep::run(&self.engine.workers, statement.operators, work).await?;
                 let (statement, types) = (&prepared.statement, &prepared.parameter_types);
                 Box::pin(self.run(statement, types, &values)).await
             }
@@ -161,8 +166,8 @@ impl Session {
             parameters: parameters.to_vec(),
         };
         let for_query = Arc::clone(&context);
-        let work = async move { query_run::run(&engine, &for_query, &asked).await };
-        let answer = deep::run(statement.operators, work).await?;
+        let work = async move || query_run::run(&engine, &for_query, &asked).await;
+        let answer = deep::run(&self.engine.workers, statement.operators, work).await?;
         let left = context.take_effects();
         if !left.is_empty() {
             effects::carry_out(self, &shared, left)?;
@@ -193,13 +198,13 @@ impl Session {
             types: types.to_vec(),
             parameters: parameters.to_vec(),
         };
-        let work = async move {
+        let work = async move || {
             if analyze {
                 query_run::run(&engine, &context, &asked).await?;
             }
             query_run::explain(&engine, &context, &asked).await
         };
-        deep::run(statement.operators, work).await
+        deep::run(&self.engine.workers, statement.operators, work).await
     }
 
     async fn run_prepare(
