@@ -192,7 +192,10 @@ impl Upkeep {
     fn purge(&self, transaction: &mut OpenTransaction) -> Result<(), Error> {
         let keep = i64::try_from(self.history_keep.as_micros()).unwrap_or(i64::MAX);
         let oldest = self.clock.wall_micros().saturating_sub(keep);
-        let old = |row: &Vec<Datum>| matches!(row.first(), Some(Datum::Timestamptz(time)) if *time < oldest);
+        let old = |row: &Vec<Datum>| match row.first() {
+            Some(Datum::Timestamptz(time)) => *time < oldest,
+            _ => false,
+        };
         let rows = transaction.scan(GP_CONFIGURATION_HISTORY, &[])?;
         for row in rows.iter().filter(|row| old(row)).take(PURGE_MAX) {
             transaction.delete(GP_CONFIGURATION_HISTORY, row)?;
