@@ -49,6 +49,7 @@ mod seeded;
 
 mod clients;
 mod live;
+mod own_address;
 mod run;
 mod services;
 mod start;

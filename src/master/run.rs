@@ -13,6 +13,7 @@ use crate::runtime::config::MasterSettings;
 use super::clients::{Clients, ClientsError};
 use super::data_dir::DataDir;
 use super::fatal::chain;
+use super::own_address::{self, OwnAddressError};
 use super::parts::{Parts, StopMode};
 use super::start::{Master, StartError, start};
 
@@ -29,6 +30,8 @@ pub enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
+    Address(#[from] OwnAddressError),
+    #[error(transparent)]
     Clients(#[from] ClientsError),
     #[error("listen to signals")]
     Signals(#[source] std::io::Error),
@@ -37,6 +40,7 @@ pub enum RunError {
 /// Runs a master until it is told to stop. `rpc` carries the messages between masters.
 pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<End, RunError> {
     let signals = Signals::new().map_err(RunError::Signals)?;
+    own_address::check(&settings).await?;
     let mut master = start(settings, root, rpc).await?;
     let parts = Arc::clone(&master.parts);
     let directory = DataDir::open(root).map_err(StartError::from)?;
