@@ -58,6 +58,7 @@ pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
         started_at_us: parts.started_at,
         digest: digest.map_or_else(String::new, |(_, digest)| digest.to_string()),
         digest_lsn: digest.map_or(0, |(lsn, _)| lsn.0),
+        commits_wait: String::new(),
     }
 }
 
