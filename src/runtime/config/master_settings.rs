@@ -136,7 +136,7 @@ impl MasterSettings {
         let lease = settings.duration("ha_lease").unwrap_or_default();
         let standby_default = if automatic { lease / 2 } else { STANDBY_TIMEOUT_MANUAL };
         let data_dir = settings.path("hawq_master_directory");
-        let checked = MasterSettings {
+        let mut checked = MasterSettings {
             node,
             host: own.host,
             pg_port: own.pg_port,
@@ -189,7 +189,26 @@ impl MasterSettings {
             rows: settings.rows(),
         };
         checked.check_relations(settings)?;
+        checked.show_effective();
         Ok(checked)
+    }
+
+    /// `pg_settings` shows what is in force: values that were derived, and PostgreSQL's `port`.
+    fn show_effective(&mut self) {
+        for (name, time) in [
+            ("ha_standby_timeout", self.standby_timeout),
+            ("ha_coordinator_timeout", self.coordinator_timeout),
+        ] {
+            if let Some(row) = self.rows.iter_mut().find(|row| row.name == name) {
+                row.setting = time.as_millis().to_string();
+            }
+        }
+        let of_hawq = self.rows.iter().find(|row| row.name == "hawq_master_address_port").cloned();
+        if let Some(row) = of_hawq {
+            let (name, setting) = ("port".to_owned(), self.pg_port.to_string());
+            self.rows.push(SettingRow { name, setting, ..row });
+            self.rows.sort_by(|left, right| left.name.cmp(&right.name));
+        }
     }
 
     /// A peer by its number.
