@@ -2,7 +2,7 @@
 //! Exit codes: 0 clean stop, 1 it could not start, 2 bad flags, 3 it ended itself to protect data.
 
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use aerie::master::{End, console, init, run};
@@ -120,6 +120,8 @@ fn make(flags: Init) -> Result<()> {
 }
 
 fn serve(flags: Serve) -> Result<()> {
+    // Now, while the file is still the one that was started: an upgrade in place replaces it.
+    let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(THIS_PROGRAM));
     console::start("hawq-master", &flags.log).map_err(anyhow::Error::msg)?;
     let (settings, root) = settings(&flags.place, None)?;
     let rpc = tokio::runtime::Builder::new_multi_thread()
@@ -140,17 +142,47 @@ fn serve(flags: Serve) -> Result<()> {
     rpc.shutdown_background();
     match ended? {
         End::Stopped => Ok(()),
-        End::Reborn => Err(begin_anew()),
+        End::Reborn => Err(begin_anew(&program)),
     }
 }
 
+/// The running program, whatever has become of its file.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// The same program in the same process, so that whoever watches it sees no end.
-fn begin_anew() -> anyhow::Error {
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => return anyhow::Error::new(error).context("find this program"),
-    };
+fn begin_anew(program: &Path) -> anyhow::Error {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let error = Command::new(&program).args(arguments).exec();
+    let error = Command::new(program).args(&arguments).exec();
+    // Removed, or half of an upgrade: what runs now can still go on.
+    eprintln!("hawq-master: start {} again: {error}; trying {THIS_PROGRAM}", program.display());
+    let error = Command::new(THIS_PROGRAM).arg0(program).args(&arguments).exec();
     anyhow::Error::new(error).context(format!("start {} again", program.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTES: &str = "AERIE_TEST_BEGIN_ANEW";
+
+    /// The test runs itself: that process finds the file of its program gone, and begins anew.
+    #[test]
+    fn a_program_whose_file_is_gone_begins_anew() {
+        if let Some(notes) = std::env::var_os(NOTES).map(PathBuf::from) {
+            if notes.exists() {
+                return std::fs::write(&notes, "again").unwrap();
+            }
+            std::fs::write(&notes, "first").unwrap();
+            panic!("{}", begin_anew(Path::new("/nonexistent/hawq-master (deleted)")));
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let notes = temp.path().join("notes");
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::a_program_whose_file_is_gone_begins_anew"])
+            .env(NOTES, &notes)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert_eq!(std::fs::read_to_string(&notes).unwrap(), "again");
+    }
 }

@@ -8,7 +8,8 @@
 //! node.json        cluster id, node number, incarnation; for a standby where to find a primary
 //! control.json     what must never be forgotten (control_file)
 //! cluster.secret   shared by all nodes, mode 0600
-//! pg_xlog/  pg_lost_wal/  catalog/  pg_log/  pg_hba.conf  postmaster.pid
+//! pg_xlog/  catalog/  pg_log/  pg_hba.conf  postmaster.pid
+//! pg_lost_wal/     what was cut off the log, and logs of lives before a seed (seeded)
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -109,6 +109,8 @@ fn settle(directory: &DataDir, identity: &NodeIdentity, seed: &Seed) -> Result<S
         sync(directory.root())
     };
     place().map_err(|error| format!("place the checkpoint: {error}"))?;
+    let announced = directory.announce_life(incarnation);
+    announced.map_err(|error| format!("make the folder of the next log: {error}"))?;
     let log = Wal::create(
         FileDisk,
         &directory.log_of(incarnation),

@@ -44,9 +44,10 @@ impl Found {
             let doing = doing.to_owned();
             move |source| StartError::Io { doing, source }
         };
-        directory
-            .remove_other_lives(identity.incarnation)
-            .map_err(io("remove what an earlier life left"))?;
+        let kept = directory.remove_other_lives(identity.incarnation);
+        for path in kept.map_err(io("keep the log of an earlier life"))? {
+            tracing::warn!("the log before the seed is kept path={}", path.display());
+        }
         directory.remove_leftovers().map_err(io("remove unfinished checkpoints"))?;
         let control = ControlFile::open(&directory.control_file())?;
         let catalog_dir = directory.catalog_of(identity.incarnation);

@@ -52,6 +52,7 @@ mod clients;
 mod found;
 mod health;
 mod live;
+mod own_address;
 mod run;
 mod services;
 mod start;

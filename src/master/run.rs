@@ -14,6 +14,7 @@ use super::clients::{Clients, ClientsError};
 use super::data_dir::DataDir;
 use super::fatal::chain;
 use super::health;
+use super::own_address::{self, OwnAddressError};
 use super::parts::{Parts, StopMode};
 use super::start::{Master, StartError, start};
 
@@ -30,6 +31,8 @@ pub enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
+    Address(#[from] OwnAddressError),
+    #[error(transparent)]
     Clients(#[from] ClientsError),
     #[error("listen to signals")]
     Signals(#[source] std::io::Error),
@@ -39,6 +42,7 @@ pub enum RunError {
 pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<End, RunError> {
     let signals = Signals::new().map_err(RunError::Signals)?;
     let mut reload = signal(SignalKind::hangup()).map_err(RunError::Signals)?;
+    own_address::check(&settings).await?;
     let mut master = start(settings, root, rpc).await?;
     let parts = Arc::clone(&master.parts);
     let directory = DataDir::open(root).map_err(StartError::from)?;

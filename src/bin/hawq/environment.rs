@@ -103,6 +103,13 @@ impl Environment {
         self.master.peer(self.master.node)
     }
 
+    /// The demo cluster that this home is a node of. Its nodes have homes of their own.
+    pub fn demo_root(&self) -> Option<&Path> {
+        let root = self.gphome.parent()?;
+        let is_demo = ["cluster.json", "env.sh"].iter().all(|name| root.join(name).is_file());
+        is_demo.then_some(root)
+    }
+
     /// Whether the settings name a standby, be it as HAWQ does or among the peers.
     pub fn names_standby(&self) -> bool {
         self.master.standby_host.is_some() || self.master.peers.len() > 1

@@ -12,6 +12,7 @@ mod arguments;
 mod cluster;
 mod config;
 mod demo;
+mod demo_home;
 mod environment;
 #[cfg(test)]
 mod fake_control;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::Done;
 use crate::arguments::StopOptions;
+use crate::demo_home;
 use crate::environment::Environment;
 use crate::prompt;
 use crate::report::{self, Report};
@@ -23,6 +24,10 @@ pub async fn run(options: &StopOptions) -> anyhow::Result<Done> {
     let timeout = Duration::from_secs(options.common.timeout);
     let report = Report::open("hawq_stop", &options.common)?;
     report.preamble("stop", &environment.gphome, &["stop", object.name()]);
+    if let Some(text) = demo_home::refusal(&environment, Command::Restart, object) {
+        report.error(&text);
+        return Ok(Done::Badly);
+    }
     if !prompt::ask("Continue with HAWQ service stop", options.common.no_prompt)? {
         return Ok(Done::Badly);
     }

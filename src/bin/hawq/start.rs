@@ -11,6 +11,7 @@ use aerie::proto::v1::{ForceOpenRequest, StatusReply};
 
 use crate::Done;
 use crate::arguments::StartOptions;
+use crate::demo_home;
 use crate::environment::{Environment, is_this_host};
 use crate::launch::{Daemon, Waiting};
 use crate::process::Process;
@@ -32,6 +33,10 @@ pub async fn run(options: &StartOptions) -> anyhow::Result<Done> {
     let environment = Environment::load()?;
     let report = Report::open("hawq_start", &options.common)?;
     report.preamble("start", &environment.gphome, &["start", object.name()]);
+    if let Some(text) = demo_home::refusal(&environment, Command::Start, object) {
+        report.error(&text);
+        return Ok(Done::Badly);
+    }
     report.info("Gathering information and validating the environment...");
     let start = Start {
         environment: &environment,

@@ -47,6 +47,7 @@ pub async fn run_in(environment: &Environment, options: &StateOptions) -> anyhow
     }
     if options.standby {
         show(&report, &state_detail::standby_details(primary));
+        show(&report, state_detail::commits_wait(primary).as_slice());
         return Ok(Done::Well);
     }
     let facts = SiteFacts {
@@ -57,7 +58,9 @@ pub async fn run_in(environment: &Environment, options: &StateOptions) -> anyhow
     for line in Block::new(primary, &facts).lines() {
         report.info(&line);
     }
-    if !options.brief {
+    if options.brief {
+        show(&report, state_detail::commits_wait(primary).as_slice());
+    } else {
         show(&report, &state_detail::lines(&cluster));
     }
     if options.status {

@@ -45,7 +45,10 @@ pub fn lines(cluster: &Cluster) -> Vec<Line> {
         lines.push(fine(pair("Failover mode", mode(record.mode()))));
     }
     match primary.and_then(NodeView::reply) {
-        Some(reply) => lines.push(mirroring(reply)),
+        Some(reply) => {
+            lines.push(mirroring(reply));
+            lines.extend(commits_wait(reply));
+        }
         None => lines.push(alarming(pair("Primary", "none serves"))),
     }
     lines.extend(nodes(cluster));
@@ -113,7 +116,19 @@ fn lag(standby: &StandbyStatus) -> String {
     )
 }
 
+/// What the primary says of commits that cannot be acknowledged.
+pub fn commits_wait(reply: &StatusReply) -> Option<Line> {
+    let sentence = &reply.commits_wait;
+    (!sentence.is_empty()).then(|| alarming(pair("Commits wait", sentence)))
+}
+
+/// Never "Synchronized" beside a reason why the primary does not serve: it was so once.
 fn mirroring(reply: &StatusReply) -> Line {
+    let reasons = [&reply.commits_wait, &reply.closed_reason];
+    let reason = reasons.into_iter().find(|reason| !reason.is_empty());
+    if let (Some(reason), "Synchronized") = (reason, reply.summary_state.as_str()) {
+        return alarming(pair("Mirroring", &format!("Unknown: {reason}")));
+    }
     let mut state = reply.summary_state.clone();
     for part in [&reply.detail_state, &reply.error_message] {
         if !part.is_empty() && part != "None" {

@@ -153,3 +153,24 @@ fn a_closed_primary_gives_its_reason() {
     assert!(cluster.primary().is_none());
     assert_eq!(why_no_primary(&cluster), "node 1 is primary and closed: waiting for standby 2");
 }
+
+#[test]
+fn commits_that_wait_are_told_and_never_beside_synchronized() {
+    let sentence = "node 2 does not ack and most segments are silent; bring segments back";
+    let waiting = StatusReply {
+        standbys: vec![standby(2, true)],
+        summary_state: "Synchronized".to_owned(),
+        commits_wait: sentence.to_owned(),
+        ..reply(1, "primary")
+    };
+    let cluster = Cluster { nodes: vec![view(1, Ok(waiting))] };
+    let lines = lines(&cluster);
+    let alarming: Vec<Line> = lines.iter().filter(|line| line.attention).cloned().collect();
+    assert_eq!(
+        squeezed(alarming),
+        [format!("Mirroring = Unknown: {sentence}"), format!("Commits wait = {sentence}")]
+    );
+    assert!(!lines.iter().any(|line| line.text.contains("Synchronized")), "{lines:?}");
+    let json = crate::state_json::object(&cluster);
+    assert_eq!(json["nodes"][0]["commits_wait"], sentence);
+}

@@ -53,6 +53,7 @@ fn answer(reply: &StatusReply) -> Value {
         "role": reply.role,
         "open": reply.open,
         "closed_reason": reply.closed_reason,
+        "commits_wait": reply.commits_wait,
         "epoch": Epoch(reply.epoch).to_string(),
         "promised_epoch": Epoch(reply.promised_epoch).to_string(),
         "write_lsn": Lsn(reply.write_lsn).to_string(),

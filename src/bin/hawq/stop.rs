@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::Done;
 use crate::arguments::{Mode, StopOptions};
+use crate::demo_home;
 use crate::environment::Environment;
 use crate::process::Process;
 use crate::prompt;
@@ -31,6 +32,10 @@ pub async fn run(options: &StopOptions) -> anyhow::Result<Done> {
     let environment = Environment::load()?;
     let report = Report::open("hawq_stop", &options.common)?;
     report.preamble("stop", &environment.gphome, &["stop", object.name()]);
+    if let Some(text) = demo_home::refusal(&environment, Command::Stop, object) {
+        report.error(&text);
+        return Ok(Done::Badly);
+    }
     if !prompt::ask("Continue with HAWQ service stop", options.common.no_prompt)? {
         return Ok(Done::Badly);
     }

@@ -213,3 +213,24 @@ fn the_sample_file_is_up_to_date_and_loads() {
     let settings = MasterSettings::load(Some(&path), &[]).unwrap();
     assert_eq!(settings.host, "mdw");
 }
+
+#[test]
+fn rows_show_what_is_in_force() {
+    let shown = |settings: &MasterSettings, name: &str| {
+        let row = settings.rows.iter().find(|row| row.name == name).unwrap();
+        (row.setting.clone(), row.unit.clone(), row.source.clone())
+    };
+    let text = |setting: &str, unit: Option<&str>, source: &str| {
+        (setting.to_owned(), unit.map(str::to_owned), source.to_owned())
+    };
+    let settings = master(&[]).unwrap();
+    assert_eq!(shown(&settings, "ha_standby_timeout"), text("5000", Some("ms"), "default"));
+    assert_eq!(shown(&settings, "ha_coordinator_timeout"), text("2000", Some("ms"), "default"));
+    let told = master(&[("ha_standby_timeout", "7s"), ("hawq_master_address_port", "6543")]);
+    let told = told.unwrap();
+    assert_eq!(shown(&told, "ha_standby_timeout").0, "7000");
+    assert_eq!(shown(&told, "port"), text("6543", None, "configuration file"));
+    let peers = master(&[("aerie_peers", "1@127.0.0.1:6001:5433")]).unwrap();
+    assert_eq!(shown(&peers, "port").0, "5433");
+    assert!(peers.rows.is_sorted_by_key(|row| &row.name));
+}

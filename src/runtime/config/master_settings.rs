@@ -120,7 +120,7 @@ impl MasterSettings {
         };
         let lease = settings.duration("ha_lease").unwrap_or_default();
         let data_dir = settings.path("hawq_master_directory");
-        let checked = MasterSettings {
+        let mut checked = MasterSettings {
             node,
             host: own.host,
             pg_port: own.pg_port,
@@ -167,7 +167,26 @@ impl MasterSettings {
         };
         checked.check_relations(settings)?;
         refuse_unavailable(settings)?;
+        checked.show_effective();
         Ok(checked)
+    }
+
+    /// `pg_settings` shows what is in force: values that were derived, and PostgreSQL's `port`.
+    fn show_effective(&mut self) {
+        for (name, time) in [
+            ("ha_standby_timeout", self.standby_timeout),
+            ("ha_coordinator_timeout", self.coordinator_timeout),
+        ] {
+            if let Some(row) = self.rows.iter_mut().find(|row| row.name == name) {
+                row.setting = time.as_millis().to_string();
+            }
+        }
+        let of_hawq = self.rows.iter().find(|row| row.name == "hawq_master_address_port").cloned();
+        if let Some(row) = of_hawq {
+            let (name, setting) = ("port".to_owned(), self.pg_port.to_string());
+            self.rows.push(SettingRow { name, setting, ..row });
+            self.rows.sort_by(|left, right| left.name.cmp(&right.name));
+        }
     }
 
     /// A peer by its number.
