@@ -271,7 +271,7 @@ mod tests {
         let no = SegmentAnswer { accepted: false, ..segment(Epoch::new(4, node(2))) };
         for pair in [[&yes, &no], [&no, &yes]] {
             let answers = pair.map(|answer| (order(1), answer.clone()));
-            assert_eq!(one_a_row(answers.into_iter()), [no.clone()]);
+            assert_eq!(one_a_row(answers.into_iter()), std::slice::from_ref(&no));
         }
         let answers = [(order(1), yes.clone()), (order(1), yes.clone()), (order(2), yes.clone())];
         assert_eq!(one_a_row(answers.into_iter()).len(), 2);
