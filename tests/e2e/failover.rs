@@ -1,6 +1,9 @@
 //! The primary is killed; nothing that was acknowledged is lost.
 
-use crate::cluster::{Cluster, Shape, psql};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cluster::{Cluster, Node, Shape, psql};
 use crate::session::Session;
 use crate::wait::{eventually, seconds};
 use crate::writers::Writers;
@@ -102,4 +105,35 @@ fn a_standby_that_was_out_of_sync_needs_force() {
     assert!(said.contains("force"), "names the way out: {said}");
     cluster.hawq(&["activate", "standby", "-a", "--force"]).expect("activate --force");
     assert_eq!(cluster.primary().name, standby.name);
+}
+
+#[test]
+fn a_primary_that_sleeps_through_a_forced_takeover_is_fenced_by_the_segments() {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 3 });
+    let primary = cluster.synchronized();
+    let standby = cluster.other_masters(&primary).remove(0);
+    cluster.kill(&standby);
+    eventually("a commit alone", seconds(60), || {
+        let created = psql(primary.pg_port, "create table alone (id int)");
+        if created.ok() { Ok(()) } else { Err(created.stderr) }
+    });
+    signal(&primary, Signal::SIGSTOP);
+    let _ = cluster.restart(&standby.name);
+    let forced = cluster.hawq(&["activate", "standby", "-a", "--force"]);
+    cluster.kill(&cluster.node(&standby.name));
+    signal(&primary, Signal::SIGCONT);
+    forced.expect("activate --force");
+    // Nobody is left but the segments to tell it that its reign is over.
+    eventually("no more commits", seconds(20), || {
+        let created = psql(primary.pg_port, "comment on table alone is 'still'");
+        if created.ok() { Err(cluster.report()) } else { Ok(()) }
+    });
+    let sql = "create table late (id int)";
+    psql(primary.pg_port, sql).expect_failure(sql);
+}
+
+fn signal(node: &Node, signal: Signal) {
+    for pid in node.pids() {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
 }
