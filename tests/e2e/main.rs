@@ -3,6 +3,9 @@
 //! Every cluster is started by `hawq demo` in a directory and on ports of its own, and stopped when
 //! the test ends, whether it passes or not. One binary, so that everything is linked once.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
+
 mod bad_input;
 mod cluster;
 mod commands;

@@ -10,7 +10,7 @@ const SHORT_PAUSE: Duration = Duration::from_micros(500);
 /// Repeats `attempt` until it succeeds; panics with its last error when `limit` has passed.
 #[track_caller]
 pub fn eventually<T>(what: &str, limit: Duration, attempt: impl FnMut() -> Result<T, String>) -> T {
-    match repeat(limit, PAUSE, attempt) {
+    match wait_for(limit, PAUSE, attempt) {
         Ok(value) => value,
         Err(last) => panic!("{what}, after {limit:?}: {last}"),
     }
@@ -23,7 +23,7 @@ pub fn eventually_soon<T>(
     limit: Duration,
     attempt: impl FnMut() -> Result<T, String>,
 ) -> T {
-    match repeat(limit, SHORT_PAUSE, attempt) {
+    match wait_for(limit, SHORT_PAUSE, attempt) {
         Ok(value) => value,
         Err(last) => panic!("{what}, after {limit:?}: {last}"),
     }
@@ -34,10 +34,10 @@ pub fn wait_until<T>(
     limit: Duration,
     attempt: impl FnMut() -> Result<T, String>,
 ) -> Result<T, String> {
-    repeat(limit, PAUSE, attempt)
+    wait_for(limit, PAUSE, attempt)
 }
 
-fn repeat<T>(
+fn wait_for<T>(
     limit: Duration,
     pause: Duration,
     mut attempt: impl FnMut() -> Result<T, String>,

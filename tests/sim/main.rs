@@ -1,6 +1,9 @@
 //! Deterministic simulation: the real node machine on a simulated clock, network, disk and
 //! coordinator. A seed replays bit-equal: `SEED=17 cargo test --test sim`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
+#![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
+
 mod checker;
 mod coordinator;
 mod faults;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::ha::{self, Authority};
 use crate::replication::{Progress, Stage, SyncSet, commit_point, lease_until};
-use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, Mode, NodeId};
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
 use crate::wal::record::encoded_len;
 
 use super::super::event::{Effect, Level, Payload, Rejection};
@@ -75,26 +75,6 @@ impl Reign {
         if current.epoch == self.epoch && current.version > self.record.version {
             self.record = current.clone();
             self.sync.reject(current.in_sync.clone());
-        }
-    }
-
-    /// An operator removes the very standby whose leaving is in doubt: in manual mode a person's
-    /// word settles what the witnesses could not, so the pending change gives way. Both are made
-    /// for the same version, so only one of them can take effect.
-    pub(crate) fn give_way_to_removal(&mut self) {
-        let Some(change) = &self.change else { return };
-        let stuck = change.doubt.is_some() && change.ticket.is_none();
-        let removes = |(_, wish): &(u64, Change)| {
-            let Change::Remove { node } = wish else { return false };
-            self.record.in_sync.iter().any(|member| member.node == *node)
-                && change.proposed.in_sync.iter().all(|member| member.node != *node)
-        };
-        let asked = self.requests.iter().position(removes);
-        if let Some(at) = asked.filter(|_| stuck && self.record.mode == Mode::Manual) {
-            self.requests.swap(0, at);
-            self.change = None;
-            self.sync.reject(self.record.in_sync.clone());
-            self.removing = true;
         }
     }
 

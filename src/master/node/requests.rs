@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::ha::{Cause, nonce};
 use crate::replication::Stage;
-use crate::types::{ClusterState, Instant, Lsn, Member, MemberEntry, Message, NodeId};
+use crate::types::{ClusterState, Instant, Lsn, Member, MemberEntry, Message, Mode, NodeId};
 
 use super::super::event::{Answer, Effect, Level, Request};
 use super::reign::{PendingChange, Reign};
@@ -293,6 +293,26 @@ impl Node {
 type NextChange = (ClusterState, String, Option<u64>);
 
 impl Reign {
+    /// An operator removes the very standby whose leaving is in doubt: in manual mode a person's
+    /// word settles what the witnesses could not, so the pending change gives way. Both are made
+    /// for the same version, so only one of them can take effect.
+    fn give_way_to_removal(&mut self) {
+        let Some(change) = &self.change else { return };
+        let stuck = change.doubt.is_some() && change.ticket.is_none();
+        let removes = |(_, wish): &(u64, Change)| {
+            let Change::Remove { node } = wish else { return false };
+            self.record.in_sync.iter().any(|member| member.node == *node)
+                && change.proposed.in_sync.iter().all(|member| member.node != *node)
+        };
+        let asked = self.requests.iter().position(removes);
+        if let Some(at) = asked.filter(|_| stuck && self.record.mode == Mode::Manual) {
+            self.requests.swap(0, at);
+            self.change = None;
+            self.sync.reject(self.record.in_sync.clone());
+            self.removing = true;
+        }
+    }
+
     /// Those who must leave: laggards (rule 3), and those whose data is to be discarded (rule 13)
     /// or has been: a node with a new data directory is another member.
     fn shrink(
