@@ -3,10 +3,11 @@
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use aerie::master::{End, console, init, run};
 use aerie::runtime::config::MasterSettings;
+use aerie::runtime::leave;
 use aerie::types::ClusterId;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -77,17 +78,17 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     Ok((pair.0.to_owned(), pair.1.to_owned()))
 }
 
-fn main() -> ExitCode {
+fn main() {
     let flags = Flags::parse();
     let done = match flags.command {
         Some(Verb::Init(init)) => make(init),
         None => serve(flags.serve),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => leave(0),
         Err(error) => {
             eprintln!("hawq-master: {error:#}");
-            ExitCode::FAILURE
+            leave(1)
         }
     }
 }

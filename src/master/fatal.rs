@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::runtime::leave;
+
 /// Exit status of a process that ended itself so.
 pub const FATAL_STATUS: i32 = 3;
 
@@ -20,7 +22,7 @@ impl Fatal {
     pub(super) fn process() -> Fatal {
         Fatal::new(|reason| {
             tracing::error!("PANIC: {reason}");
-            std::process::exit(FATAL_STATUS);
+            leave(FATAL_STATUS);
         })
     }
 
