@@ -22,8 +22,16 @@ const OF_HAWQ: &[&str] =
     &["resource manager", "resource_manager", "resourcemanager", "slaves", "fsedbid"];
 
 /// Names of other people's libraries.
-const OF_LIBRARIES: &[&str] =
-    &["keep_alive", "set_keepalive", "tcp keepalive", "http2_keepalive", "arrow::util"];
+const OF_LIBRARIES: &[&str] = &[
+    "keep_alive",
+    "set_keepalive",
+    "tcp keepalive",
+    "http2_keepalive",
+    "arrow::util",
+    "disk_manager",
+    "diskmanager",
+    "joins::utils",
+];
 
 fn findings(source: &Source) -> Findings {
     let mut found = Vec::new();
