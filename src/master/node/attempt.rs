@@ -103,6 +103,12 @@ impl Node {
         }
     }
 
+    pub(crate) fn try_again(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(cause) = self.attempt_cause() {
+            self.stand_again(now, cause, effects);
+        }
+    }
+
     /// Reads once more in the same attempt's name; sessions and tickets keep waiting.
     fn stand_again(&mut self, now: Instant, cause: Cause, effects: &mut Vec<Effect>) {
         self.attempts += 1;

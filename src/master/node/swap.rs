@@ -45,6 +45,14 @@ impl Node {
                 Self::report(Level::Warn, format!("takeover in doubt: {reason}"), effects);
                 self.set_swap_retry(Some(now.after(self.settings.coordinator_timeout)));
             }
+            SwapOutcome::Failed { current: Some(current), met, .. }
+                if self.still_ours(&current) =>
+            {
+                // A change of our own came in between; the record names us as it did before.
+                self.met = self.met.max(met);
+                self.adopt(*current, effects);
+                self.try_again(now, effects);
+            }
             SwapOutcome::Failed { current, reason, met } => {
                 self.met = self.met.max(met);
                 self.give_up(now, &reason, effects);
@@ -53,6 +61,13 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// The primary takes over from itself, and the record that stood in the way still names it.
+    fn still_ours(&self, current: &ClusterState) -> bool {
+        let from_itself =
+            matches!(&self.role, Role::TakingOver(attempt) if attempt.cause.from_itself());
+        from_itself && current.primary == self.me.node && current.is_in_sync(self.me)
     }
 
     fn change_swapped(
