@@ -28,7 +28,9 @@ impl Peer {
         let peer = Peer { programs: programs()?, folder, port: free_port()? };
         peer.give_away(peer.folder.path())?;
         let primary = peer.primary_dir();
-        peer.run("initdb", &["-A", "trust", "-U", USER, "-E", "UTF8", "-D", &primary])?;
+        // Whatever locale this shell has, it may not be installed.
+        let flags = ["-A", "trust", "-U", USER, "-E", "UTF8", "--no-locale", "-D", &primary];
+        peer.run("initdb", &flags)?;
         let settings = format!(
             "port = {}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n\
              max_connections = 200\nwal_level = replica\nmax_wal_senders = 4\n\
