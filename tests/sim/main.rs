@@ -6,8 +6,10 @@
 
 mod checker;
 mod coordinator;
+mod effects;
 mod faults;
 mod host;
+mod outside;
 mod rng;
 mod scenario;
 mod segments;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aerie::ha::{ReadOutcome, SwapOutcome};
 use aerie::master::node::{Node, NodeSettings};
-use aerie::master::{Control, Effect, Event, Request};
+use aerie::master::{Control, Event};
 use aerie::types::{
     ClusterId, ClusterState, Epoch, Incarnation, Instant, Lsn, Member, MemberEntry, Message, Mode,
     NodeId, Nonce, TimelineHistory,
@@ -13,13 +12,13 @@ use aerie::types::{
 
 use crate::checker::Checker;
 use crate::coordinator::Register;
-use crate::faults::{Fault, Links, draw};
+use crate::faults::{Fault, Links};
 use crate::host::Host;
 use crate::rng::Rng;
 use crate::segments::{Agent, Pending, machine};
-use crate::storage::{Storage, transaction};
+use crate::storage::Storage;
 
-fn control(record: Option<ClusterState>) -> Control {
+pub fn control(record: Option<ClusterState>) -> Control {
     Control { followed: Epoch::ZERO, promised: Epoch::ZERO, record }
 }
 
@@ -283,7 +282,7 @@ impl World {
     }
 
     /// One open primary, everybody in the set, everybody at the same position.
-    fn settled(&self) -> bool {
+    pub fn settled(&self) -> bool {
         let open = self.hosts.values().filter(|host| host.open).count();
         let all = self.register.record.in_sync.len() == self.hosts.len();
         let alive = self.hosts.values().all(|host| host.node.is_some());
@@ -300,7 +299,7 @@ impl World {
         true
     }
 
-    fn picture(&self) -> String {
+    pub fn picture(&self) -> String {
         let mut text = format!("{}", self.register.record);
         for host in self.hosts.values() {
             let view = host.node.as_ref().map(Node::view);
@@ -312,7 +311,7 @@ impl World {
         text
     }
 
-    fn heal_everything(&mut self) {
+    pub fn heal_everything(&mut self) {
         self.links = Links::default();
         self.register.up = true;
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
@@ -326,7 +325,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, action: Action) {
+    pub fn perform(&mut self, action: Action) {
         // A stopped host does nothing; what comes for it waits.
         if let Some(host) = self.busy_with(&action) {
             let until = self.hosts[&host].paused_until;
@@ -366,7 +365,7 @@ impl World {
         }
     }
 
-    fn busy_with(&self, action: &Action) -> Option<NodeId> {
+    pub fn busy_with(&self, action: &Action) -> Option<NodeId> {
         match action {
             Action::Deliver { to: host, .. }
             | Action::Local { host, .. }
@@ -380,7 +379,7 @@ impl World {
         }
     }
 
-    fn current(&self, host: NodeId, life: u64) -> bool {
+    pub fn current(&self, host: NodeId, life: u64) -> bool {
         self.hosts[&host].life == life && self.hosts[&host].node.is_some()
     }
 
@@ -400,7 +399,7 @@ impl World {
         self.arm(id);
     }
 
-    fn arm(&mut self, id: NodeId) {
+    pub fn arm(&mut self, id: NodeId) {
         let now = self.now;
         let host = self.hosts.get_mut(&id).unwrap();
         let deadline = host.node.as_ref().and_then(Node::deadline);
@@ -413,7 +412,7 @@ impl World {
         }
     }
 
-    fn wake(&mut self, id: NodeId, life: u64) {
+    pub fn wake(&mut self, id: NodeId, life: u64) {
         if !self.current(id, life) {
             return;
         }
@@ -427,409 +426,6 @@ impl World {
         } else {
             self.arm(id);
         }
-    }
-
-    fn perform_effects(&mut self, id: NodeId, effects: Vec<Effect>) {
-        let life = self.hosts[&id].life;
-        for effect in effects {
-            self.note(|_| format!("node {id} -> {effect}"));
-            match effect {
-                Effect::Append { epoch, lsn, commit_lsn, payload } => {
-                    let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
-                    storage.append(epoch, lsn, commit_lsn, &payload);
-                }
-                Effect::AppendEncoded { from, records, .. } => {
-                    self.hosts.get_mut(&id).unwrap().storage.append_encoded(from, &records);
-                }
-                Effect::Flush { epoch } => {
-                    let slow = self.hosts[&id].flush_slow;
-                    let (low, high) = if slow { (100_000, 3_000_000) } else { (100, 3_000) };
-                    self.soon(low, high, Action::Flushed { host: id, life, epoch });
-                }
-                Effect::Cut { at } => {
-                    self.hosts.get_mut(&id).unwrap().storage.cut(at);
-                    let event = Event::Cut { end: at };
-                    self.soon(100, 3_000, Action::Local { host: id, life, event });
-                }
-                Effect::Ship { to, epoch, from, max_bytes, commit_lsn, sent_at } => {
-                    let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
-                    let records = storage.read(from, max_bytes.min(400) as usize);
-                    let end = from.advance(records.len() as u64);
-                    if !records.is_empty() {
-                        let message = Message::Append { epoch, from, records, commit_lsn, sent_at };
-                        self.send(id, to, message);
-                    }
-                    let event = Event::Shipped { to, epoch, end };
-                    self.after(Duration::ZERO, Action::Local { host: id, life, event });
-                }
-                Effect::Send { to, message } => self.send(id, to, message),
-                Effect::Apply { lsn } => {
-                    self.soon(50, 2_000, Action::Applying { host: id, life, lsn });
-                }
-                Effect::Persist { ticket, control } => {
-                    // One file, written in order.
-                    let wait = Duration::from_micros(800);
-                    self.after(wait, Action::Control { host: id, life, ticket, control });
-                }
-                Effect::ReadRecord { attempt, .. } => {
-                    self.soon(200, 5_000, Action::Read { host: id, life, attempt });
-                }
-                Effect::Swap { proposed, .. } => {
-                    let late = self.delay_swaps.as_micros() as u64;
-                    self.soon(200 + late, 5_000 + late, Action::Swap { host: id, life, proposed });
-                }
-                Effect::Seed { from, .. } => {
-                    self.soon(5_000, 400_000, Action::Seed { host: id, life, from });
-                }
-                Effect::AskRelease { of } => {
-                    let event =
-                        Event::Request { ticket: 0, request: Request::Release { to: Some(id) } };
-                    let life = self.hosts[&of].life;
-                    self.soon(200, 5_000, Action::Local { host: of, life, event });
-                }
-                Effect::Open { .. } => self.opened(id),
-                Effect::Close { .. } => {
-                    let host = self.hosts.get_mut(&id).unwrap();
-                    host.open = false;
-                    let lost: Vec<u64> = std::mem::take(&mut host.waiting).into_values().collect();
-                    lost.into_iter().for_each(|write| self.settle_segment_write(write, false));
-                    let event = aerie::fts::Event::ReignEnded;
-                    self.after(Duration::ZERO, Action::Fts { host: id, life, event });
-                }
-                Effect::Proposed { ticket, end } => {
-                    let host = self.hosts.get_mut(&id).unwrap();
-                    if let Some(write) = host.tickets.remove(&ticket) {
-                        host.waiting.insert(end, write);
-                    }
-                }
-                Effect::Rejected { ticket, .. } => {
-                    let write = self.hosts.get_mut(&id).unwrap().tickets.remove(&ticket);
-                    if let Some(write) = write {
-                        self.settle_segment_write(write, false);
-                    }
-                }
-                Effect::Answer { .. } | Effect::Report { .. } => {}
-                Effect::Fatal { reason } => panic!("node {id} gave up: {reason}"),
-            }
-        }
-    }
-
-    fn opened(&mut self, id: NodeId) {
-        let storage = &self.hosts[&id].storage;
-        let first = storage.first();
-        self.checker.opened(id, first, |end| storage.entry_at(end).map(|entry| entry.content));
-        let host = self.hosts.get_mut(&id).unwrap();
-        let life = host.life;
-        let rows = host.storage.segments.values().cloned().collect();
-        if !host.open {
-            host.open = true;
-            for event in [aerie::fts::Event::ReignBegan, aerie::fts::Event::Loaded { rows }] {
-                self.after(Duration::ZERO, Action::Fts { host: id, life, event });
-            }
-        }
-    }
-
-    fn answer_clients(&mut self, id: NodeId) {
-        loop {
-            let host = self.hosts.get_mut(&id).unwrap();
-            let applied = host.storage.applied();
-            let due = host.waiting.first_key_value().filter(|(end, _)| **end <= applied);
-            let Some((end, write)) = due.map(|(end, write)| (*end, *write)) else { return };
-            if !host.open {
-                return;
-            }
-            host.waiting.pop_first();
-            let entry = host.storage.entry_at(end).expect("an acked write is in the log");
-            let epoch = entry.epoch;
-            self.checker.acknowledged(id, epoch, end, write);
-            self.note(|_| format!("node {id} acked write {write} at {end}"));
-            self.settle_segment_write(write, true);
-        }
-    }
-
-    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
-        let lossy = !self.calm;
-        if !self.hosts.contains_key(&to) || self.links.cut.contains(&(from, to)) {
-            return;
-        }
-        if lossy && self.rng.percent(1) {
-            return;
-        }
-        let member = self.hosts[&from].member();
-        if lossy && self.rng.percent(1) {
-            let message = message.clone();
-            self.soon(1_000, 400_000, Action::Deliver { to, from: member, message });
-        }
-        let late = lossy && self.rng.percent(1);
-        if late {
-            self.soon(100, 200_000, Action::Deliver { to, from: member, message });
-            return;
-        }
-        // A connection keeps its order; what is late or repeated came by another one.
-        let wait = self.rng.between(Duration::from_micros(100), Duration::from_micros(3_000));
-        let before = self.links.delivered.get(&(from, to)).copied().unwrap_or(Instant(0));
-        let at = self.now.after(wait).max(Instant(before.0 + 1));
-        self.links.delivered.insert((from, to), at);
-        self.after(at.since(self.now), Action::Deliver { to, from: member, message });
-    }
-
-    fn flushed(&mut self, id: NodeId, life: u64, epoch: Epoch) {
-        if !self.current(id, life) {
-            return;
-        }
-        let end = self.hosts.get_mut(&id).unwrap().storage.flush();
-        self.step(id, life, Event::Flushed { epoch, end });
-    }
-
-    fn apply(&mut self, id: NodeId, life: u64, lsn: Lsn) {
-        if !self.current(id, life) {
-            return;
-        }
-        let (checkpoint, recycle) = (self.rng.percent(10), self.rng.percent(5));
-        let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
-        let durable = storage.durable();
-        assert!(lsn <= durable, "node {id} applies {lsn}, flushed here is {durable}");
-        for (end, content) in storage.apply(lsn) {
-            self.checker.applied(id, end, content);
-        }
-        let first = if checkpoint { storage.checkpoint(recycle) } else { None };
-        let lsn = storage.applied();
-        if let Some(first) = first {
-            self.step(id, life, Event::Recycled { first });
-        }
-        self.step(id, life, Event::Applied { lsn });
-    }
-
-    fn reaches_coordinator(&mut self, id: NodeId) -> bool {
-        let cut = self.links.no_coordinator.contains(&id) || !self.register.up;
-        !cut && (self.calm || !self.rng.percent(3))
-    }
-
-    fn read_record(&mut self, id: NodeId, life: u64, attempt: u64) {
-        let outcome = if self.reaches_coordinator(id) && self.reaches_coordinator(id) {
-            self.register.read()
-        } else {
-            ReadOutcome::Unavailable { reason: "no answer".to_owned() }
-        };
-        let wait = if matches!(outcome, ReadOutcome::Record(_)) { 2_000 } else { 100_000 };
-        let event = Event::RecordRead { attempt, outcome };
-        self.soon(200, wait, Action::Local { host: id, life, event });
-    }
-
-    fn swap(&mut self, id: NodeId, life: u64, proposed: &ClusterState) {
-        let by = Member { node: id, incarnation: self.hosts[&id].incarnation };
-        let nonce = proposed.nonce;
-        let lost = SwapOutcome::Unknown { reason: "no answer".to_owned() };
-        if !self.reaches_coordinator(id) {
-            if self.rng.percent(30) {
-                // It will arrive all the same, late.
-                let late = Action::Swap { host: id, life, proposed: Box::new(proposed.clone()) };
-                self.soon(10_000, 2_000_000, late);
-            }
-            let event = Event::Swapped { nonce, outcome: lost };
-            self.soon(100_000, 150_000, Action::Local { host: id, life, event });
-            return;
-        }
-        let outcome = self.register.swap(proposed, by);
-        let verdict = match &outcome {
-            SwapOutcome::Done => "done",
-            SwapOutcome::Failed { reason, .. } | SwapOutcome::Unknown { reason } => reason,
-        };
-        let verdict = verdict.to_owned();
-        self.note(|world| format!("swap by {id}: {verdict}; {}", world.register.record));
-        let lost_one = self.lose_answers > 0;
-        self.lose_answers = self.lose_answers.saturating_sub(1);
-        let answered = self.reaches_coordinator(id) && !lost_one;
-        let outcome = if answered { outcome } else { lost };
-        let event = Event::Swapped { nonce, outcome };
-        let wait = if answered { 2_000 } else { 150_000 };
-        self.soon(200, wait, Action::Local { host: id, life, event });
-    }
-
-    fn seed(&mut self, id: NodeId, life: u64, from: NodeId) {
-        if !self.current(id, life) {
-            return;
-        }
-        let source = &self.hosts[&from];
-        let cut = self.links.cut.contains(&(from, id)) || self.links.cut.contains(&(id, from));
-        let reigns = source.node.as_ref().is_some_and(|node| node.view().role == "primary");
-        if cut || !reigns {
-            let event = Event::SeedFailed { reason: "no primary there".to_owned() };
-            self.step(id, life, event);
-            return;
-        }
-        let checkpoint = self.hosts.get_mut(&from).unwrap().storage.checkpoint_for();
-        self.lives += 1;
-        let incarnation = Incarnation(u64::from(id.get()) << 32 | self.lives);
-        let host = self.hosts.get_mut(&id).unwrap();
-        host.incarnation = incarnation;
-        let log = host.storage.seed(checkpoint, incarnation);
-        self.step(id, life, Event::Seeded { incarnation, log });
-    }
-
-    fn client(&mut self) {
-        self.soon(2_000, 40_000, Action::Client);
-        let open: Vec<NodeId> = self.hosts.values().filter(|h| h.open).map(|h| h.id).collect();
-        if open.is_empty() {
-            return;
-        }
-        let id = open[self.rng.below(open.len() as u64) as usize];
-        self.writes += 1;
-        self.tickets += 1;
-        let (ticket, write) = (self.tickets, self.writes);
-        let host = self.hosts.get_mut(&id).unwrap();
-        host.tickets.insert(ticket, write);
-        let life = host.life;
-        let event = Event::Propose { ticket, payload: transaction(write) };
-        self.after(Duration::ZERO, Action::Local { host: id, life, event });
-    }
-
-    fn reader(&mut self) {
-        self.soon(5_000, 30_000, Action::Reader);
-        if self.options.manual {
-            return; // An old primary cut off from all but its readers serves old rows there.
-        }
-        let now = self.now;
-        let readable = self.hosts.values().filter(|host| {
-            let until = host.node.as_ref().and_then(Node::readable_until);
-            host.paused_until <= now && until.is_some_and(|until| host.clock(now) < until)
-        });
-        let reads: Vec<(NodeId, Lsn)> = readable.map(|h| (h.id, h.storage.applied())).collect();
-        for (id, applied) in reads {
-            self.checker.read(id, applied);
-        }
-    }
-
-    /// Manual mode: somebody looks from time to time and activates a standby.
-    fn person(&mut self) {
-        self.soon(500_000, 2_000_000, Action::Person);
-        self.force_the_doubtful();
-        let open = self.hosts.values().any(|host| host.open && host.paused_until <= self.now);
-        if !self.options.manual || open {
-            return;
-        }
-        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
-        let id = ids[self.rng.below(ids.len() as u64) as usize];
-        let life = self.hosts[&id].life;
-        let request = Request::Activate { force: false, switchover: self.rng.percent(30) };
-        self.step(id, life, Event::Request { ticket: 0, request });
-    }
-
-    /// A lone primary whose log has a damaged tail waits for a person; this one knows that a disk
-    /// here never loses what it has flushed.
-    fn force_the_doubtful(&mut self) {
-        let record = &self.register.record;
-        let host = &self.hosts[&record.primary];
-        let alone = record.in_sync.len() == 1 && record.is_in_sync(host.member());
-        let waits = host.node.as_ref().map(Node::view);
-        let doubtful = waits.is_some_and(|view| view.closed_reason.contains("damaged"));
-        if alone && doubtful {
-            let (id, life) = (host.id, host.life);
-            self.note(|_| format!("a person forces node {id}"));
-            self.step(id, life, Event::Request { ticket: 0, request: Request::ForceOpen });
-        }
-    }
-
-    fn fault(&mut self) {
-        if self.calm {
-            return;
-        }
-        self.soon(50_000, 3_000_000, Action::Fault);
-        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
-        let fault = draw(&mut self.rng, &ids, self.options.manual);
-        self.note(|_| format!("fault {fault:?}"));
-        match fault.clone() {
-            Fault::Crash { node, power, down } => {
-                self.crash(node, power);
-                self.after(down, Action::Restart { host: node });
-            }
-            Fault::CrashAll { power } => {
-                for id in ids {
-                    self.crash(id, power);
-                    self.soon(10_000, 1_000_000, Action::Restart { host: id });
-                }
-            }
-            Fault::Pause { node, span } => {
-                let host = self.hosts.get_mut(&node).unwrap();
-                host.paused_until = self.now.after(span);
-                host.woke = host.paused_until;
-            }
-            Fault::Cut { from, to, both, span } => {
-                self.links.cut.insert((from, to));
-                if both {
-                    self.links.cut.insert((to, from));
-                }
-                self.after(span, Action::Heal(fault));
-            }
-            Fault::CoordinatorDown { span } => {
-                self.register.up = false;
-                self.after(span, Action::Heal(fault));
-            }
-            Fault::CoordinatorCut { node, span } => {
-                self.links.no_coordinator.insert(node);
-                self.after(span, Action::Heal(fault));
-            }
-            Fault::SlowDisk { node, span } => {
-                self.hosts.get_mut(&node).unwrap().flush_slow = true;
-                self.after(span, Action::Heal(fault));
-            }
-            Fault::Wipe { node } => self.wipe(node),
-            Fault::Segment { agent } => self.turn_agent(agent as usize % self.agents.len()),
-            Fault::Release { node } => {
-                let life = self.hosts[&node].life;
-                let request = Request::Release { to: None };
-                self.step(node, life, Event::Request { ticket: 0, request });
-            }
-        }
-    }
-
-    fn heal(&mut self, fault: Fault) {
-        match fault {
-            Fault::Cut { from, to, .. } => {
-                self.links.cut.remove(&(from, to));
-                self.links.cut.remove(&(to, from));
-            }
-            Fault::CoordinatorDown { .. } => self.register.up = true,
-            Fault::CoordinatorCut { node, .. } => {
-                self.links.no_coordinator.remove(&node);
-            }
-            Fault::SlowDisk { node, .. } => {
-                self.hosts.get_mut(&node).unwrap().flush_slow = false;
-            }
-            _ => {}
-        }
-    }
-
-    pub fn crash(&mut self, id: NodeId, power: bool) {
-        let host = self.hosts.get_mut(&id).unwrap();
-        if host.node.take().is_none() {
-            return;
-        }
-        host.life += 1;
-        host.open = false;
-        host.waiting.clear();
-        host.tickets.clear();
-        host.wake = None;
-        host.fts_wake = None;
-        host.paused_until = Instant(0);
-        host.storage.crash(power);
-    }
-
-    /// Only where another member of the recorded set still has its data: no rule helps otherwise.
-    pub fn wipe(&mut self, id: NodeId) {
-        let record = &self.register.record;
-        let safe =
-            self.hosts.values().any(|host| host.id != id && record.is_in_sync(host.member()));
-        if !safe {
-            return;
-        }
-        self.crash(id, true);
-        self.lives += 1;
-        let lives = self.lives;
-        let host = self.hosts.get_mut(&id).unwrap();
-        host.incarnation = Incarnation(u64::from(id.get()) << 32 | lives);
-        host.storage = Storage::new(self.rng.next(), host.incarnation, control(None));
-        self.soon(10_000, 1_000_000, Action::Restart { host: id });
     }
 
     fn restart(&mut self, id: NodeId) {
