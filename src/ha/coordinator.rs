@@ -50,6 +50,12 @@ pub trait Coordinator: Send + Sync + 'static {
         proposed: ClusterState,
     ) -> impl Future<Output = SwapOutcome> + Send;
 
+    /// Puts `first` where no record is yet: how a cluster gets this coordinator. A record of the
+    /// same cluster whose mode is manual and whose version is lower is what was left when this
+    /// coordinator was last switched off; it is replaced too. Any other record stays. Idempotent by
+    /// `first.nonce`. A record of another cluster: `Failed`, naming both.
+    fn create(&self, first: ClusterState) -> impl Future<Output = SwapOutcome> + Send;
+
     /// Resolves when the record may have passed `version`; bounded by the caller.
     fn watch(&self, version: u64) -> impl Future<Output = ()> + Send;
 }

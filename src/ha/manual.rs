@@ -206,6 +206,16 @@ impl<S: RecordStore, W: Witnesses> Coordinator for ManualCoordinator<S, W> {
         }
     }
 
+    /// The record of a cluster in manual mode is made by `hawq init`.
+    async fn create(&self, _: ClusterState) -> SwapOutcome {
+        let reason = "manual mode keeps the record in the control file".to_owned();
+        SwapOutcome::Failed {
+            current: self.store.current().map(Box::new),
+            reason,
+            met: Epoch::ZERO,
+        }
+    }
+
     async fn watch(&self, version: u64) {
         self.store.passed(version).await;
     }

@@ -170,3 +170,16 @@ async fn a_stale_version_or_epoch_fails_with_the_current_record() {
         assert_eq!(found.as_deref(), Some(&current));
     }
 }
+
+#[tokio::test]
+async fn the_first_record_is_not_made_by_this_driver() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let (coordinator, store, world) = coordinator(1, Some(current.clone()), World::default());
+    let outcome = coordinator.create(record(6, 4, 2, &[1, 2])).await;
+    let SwapOutcome::Failed { current: found, reason, .. } = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(reason.contains("control file"), "{reason}");
+    assert_eq!((found.as_deref(), store.current()), (Some(&current), Some(current.clone())));
+    assert!(world.asked.lock().unwrap().is_empty());
+}
