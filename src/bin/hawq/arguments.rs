@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::ha::HaOptions;
+
 #[derive(Debug, Parser)]
 #[command(name = "hawq", disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
@@ -32,6 +34,8 @@ pub enum Verb {
     Config(ConfigOptions),
     /// Run a cluster on this machine to try things with.
     Demo(DemoOptions),
+    /// High availability: status, switchover, automatic failover.
+    Ha(HaOptions),
     /// Print the version.
     Version,
     /// Print the commands.
@@ -275,6 +279,7 @@ mod tests {
             "hawq demo --dir d --port 7000 --standbys 2 --segments 0 --detach",
             "hawq demo restart master1 --dir d",
             "hawq demo stop --dir d",
+            "hawq ha status --json",
             "hawq --version",
         ] {
             let parsed = Arguments::try_parse_from(line.split(' '));

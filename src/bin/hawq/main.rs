@@ -16,6 +16,8 @@ mod demo_home;
 mod environment;
 #[cfg(test)]
 mod fake_control;
+mod ha;
+mod ha_status;
 mod init;
 mod init_standby;
 mod launch;
@@ -97,5 +99,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
         Some(Verb::Restart(options)) => restart::run(&options).await,
         Some(Verb::Config(options)) => config::run(&options),
         Some(Verb::Demo(options)) => demo::run(&options).await,
+        Some(Verb::Ha(options)) => ha::run(&options).await,
     }
 }

@@ -260,7 +260,7 @@ fn number(reply: &StatusReply) -> u32 {
     reply.member.map_or(0, |member| member.node)
 }
 
-fn mode(mode: Mode) -> &'static str {
+pub fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Manual => "manual (hawq activate standby)",
         Mode::Embedded => "automatic, embedded coordinator",

@@ -12,6 +12,7 @@ The most commonly used hawq \"commands\" are:
    version       Show hawq version information.
    config        Set hawq GUC values.
    state         Show hawq cluster status.
+   ha            High availability: status, switchover, automatic failover.
    demo          Run a cluster on this machine to try things with.
 
 See 'hawq <command> help' for more information on a specific command.";

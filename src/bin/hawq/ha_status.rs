@@ -1,0 +1,170 @@
+//! `hawq ha status`: one page on who reigns, who would be next, and what is wrong.
+//!
+//! Exits 0 when an open primary answered, 1 when none did.
+
+use aerie::proto::v1::{ClusterState, MemberEntry, Mode, StandbyStatus, StatusReply};
+use aerie::types::{Epoch, Lsn};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::Done;
+use crate::cluster::{Cluster, NodeView};
+use crate::environment::Environment;
+use crate::report;
+use crate::state_detail;
+
+#[derive(Debug, Args)]
+pub struct HaStatusOptions {
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub async fn run_in(environment: &Environment, options: &HaStatusOptions) -> anyhow::Result<Done> {
+    let cluster = Cluster::ask(environment).await;
+    if options.json {
+        report::print(&serde_json::to_string_pretty(&object(&cluster))?);
+    } else {
+        for (label, value) in lines(&cluster) {
+            report::print(&format!("{label:<14}{value}"));
+        }
+    }
+    Ok(if cluster.primary().is_some() { Done::Well } else { Done::Badly })
+}
+
+/// Members of the in-sync set that may stand by themselves, the first to do so first (rule 10).
+pub fn order_of_standbys(record: &ClusterState) -> Vec<&MemberEntry> {
+    let in_sync = |entry: &MemberEntry| record.in_sync.iter().any(|m| m.node == entry.node);
+    let mut standbys: Vec<&MemberEntry> = record
+        .members
+        .iter()
+        .filter(|entry| entry.node != record.primary && entry.priority > 0 && in_sync(entry))
+        .collect();
+    standbys.sort_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.node));
+    standbys
+}
+
+fn lines(cluster: &Cluster) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    let mut add = |label: &str, value: String| lines.push((label.to_owned(), value));
+    match cluster.primary() {
+        Some(view) => add("primary", primary(view)),
+        None => add("primary", format!("none: {}", state_detail::why_no_primary(cluster))),
+    }
+    let Some(record) = cluster.record() else { return lines };
+    add("mode", state_detail::mode(record.mode()).to_owned());
+    add("epoch", format!("{}, record version {}", Epoch(record.epoch), record.version));
+    add("in-sync set", node_list(record.in_sync.iter().map(|member| member.node)));
+    let order = order_of_standbys(record);
+    add("next", node_list(order.iter().map(|entry| entry.node)));
+    let reply = cluster.primary().and_then(NodeView::reply);
+    for view in cluster.nodes.iter().filter(|view| view.node != record.primary) {
+        add(&format!("standby {}", view.node), standby(view, reply));
+    }
+    if let Some(sentence) = reply.map(|r| &r.commits_wait).filter(|s| !s.is_empty()) {
+        add("commits wait", sentence.clone());
+    }
+    lines
+}
+
+fn primary(view: &NodeView) -> String {
+    let commit = view.reply().map_or(0, |reply| reply.commit_lsn);
+    let (node, host, port) = (view.node, &view.host, view.pg_port);
+    format!("node {node} ({host}:{port}), open, commit {}", Lsn(commit))
+}
+
+fn standby(view: &NodeView, primary: Option<&StatusReply>) -> String {
+    let place = format!("{}:{}", view.host, view.pg_port);
+    let reply = match &view.answer {
+        Ok(reply) => reply,
+        Err(problem) => return format!("{place}, no answer: {problem}"),
+    };
+    let seen = primary.and_then(|reply| seen_by_primary(reply, view.node));
+    let lag = seen.map_or_else(
+        || format!("flushed {}", Lsn(reply.flush_lsn)),
+        |standby| format!("lag {} bytes", standby.lag_bytes),
+    );
+    format!("{place}, {}, {lag}", reply.role)
+}
+
+fn seen_by_primary(primary: &StatusReply, node: u32) -> Option<&StandbyStatus> {
+    primary.standbys.iter().find(|s| s.member.is_some_and(|member| member.node == node))
+}
+
+fn node_list(nodes: impl Iterator<Item = u32>) -> String {
+    let nodes: Vec<String> = nodes.map(|node| node.to_string()).collect();
+    if nodes.is_empty() { "none".to_owned() } else { nodes.join(", ") }
+}
+
+/// The mode as `docs/protocol.md` calls it.
+fn mode_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Manual => "manual",
+        Mode::Embedded => "embedded",
+        Mode::Zookeeper => "zookeeper",
+        Mode::Unspecified => "unknown",
+    }
+}
+
+fn object(cluster: &Cluster) -> Value {
+    let record = cluster.record();
+    let primary = cluster.primary();
+    json!({
+        "primary": primary.map(|view| view.node),
+        "no_primary_reason": primary.is_none().then(|| state_detail::why_no_primary(cluster)),
+        "mode": record.map(|record| mode_word(record.mode())),
+        "epoch": record.map(|record| Epoch(record.epoch).to_string()),
+        "record_version": record.map(|record| record.version),
+        "in_sync": record.map(|r| r.in_sync.iter().map(|member| member.node).collect::<Vec<_>>()),
+        "next": record.map(|record| {
+            order_of_standbys(record).iter().map(|entry| entry.node).collect::<Vec<_>>()
+        }),
+        "commits_wait": primary.and_then(NodeView::reply).map(|reply| reply.commits_wait.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aerie::proto::v1::Member;
+
+    use super::*;
+
+    fn entry(node: u32, priority: u32) -> MemberEntry {
+        MemberEntry { node, priority, host: "h".to_owned(), ..MemberEntry::default() }
+    }
+
+    fn record() -> ClusterState {
+        let in_sync = [1, 2, 3, 4].map(|node| Member { node, incarnation: 1 });
+        ClusterState {
+            epoch: 3 << 8 | 1,
+            primary: 1,
+            in_sync: in_sync.to_vec(),
+            members: vec![entry(1, 9), entry(2, 1), entry(3, 5), entry(4, 0), entry(5, 9)],
+            ..ClusterState::default()
+        }
+    }
+
+    #[test]
+    fn the_order_is_that_of_priority_among_those_in_sync() {
+        let record = record();
+        let order: Vec<u32> = order_of_standbys(&record).iter().map(|entry| entry.node).collect();
+        assert_eq!(order, [3, 2]);
+    }
+
+    #[test]
+    fn a_silent_cluster_is_explained() {
+        let reply = StatusReply { record: Some(record()), ..StatusReply::default() };
+        let view = |node: u32, answer| NodeView {
+            node,
+            host: "h".to_owned(),
+            rpc_port: 1,
+            pg_port: 5000 + node,
+            answer,
+        };
+        let dead = view(1, Err("connection refused".to_owned()));
+        let nodes = vec![dead, view(2, Ok(Box::new(reply)))];
+        let lines = lines(&Cluster { nodes });
+        assert!(lines[0].1.starts_with("none: node 1, the primary of epoch 3.1, does not"));
+        assert_eq!(lines[4], ("next".to_owned(), "3, 2".to_owned()));
+    }
+}
