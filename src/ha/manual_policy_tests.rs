@@ -42,6 +42,7 @@ pub(crate) fn record(version: u64, counter: u64, members: u8, in_sync: &[u8]) ->
         nonce: Nonce(u128::from(version)),
         history: TimelineHistory::default(),
         not_synchronized_since: None,
+        paused: false,
     }
 }
 

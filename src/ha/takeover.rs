@@ -20,8 +20,8 @@ pub enum Cause {
     Again { above: Epoch },
     /// Nothing was heard from the primary for a lease.
     Silence,
-    /// The primary handed its reign back.
-    Release,
+    /// The primary handed its reign back; `named`: to this very node, at a person's word.
+    Release { named: bool },
     /// An operator asked; `ticket` waits for the answer.
     Person { ticket: u64, force: bool },
     /// An operator opens the recorded primary without hearing from the others.
@@ -34,7 +34,7 @@ impl Cause {
         match self {
             Cause::Person { force, .. } => Authority::Person { force, end },
             Cause::ForcedRestart { .. } => Authority::Person { force: true, end },
-            Cause::Restart | Cause::Again { .. } | Cause::Silence | Cause::Release => {
+            Cause::Restart | Cause::Again { .. } | Cause::Silence | Cause::Release { .. } => {
                 Authority::Rules
             }
         }
@@ -97,6 +97,7 @@ pub enum Refusal {
     PrimaryHeard { by: NodeId },
     Doubtful,
     NeverStands,
+    Paused,
 }
 
 impl fmt::Display for Refusal {
@@ -125,6 +126,10 @@ impl fmt::Display for Refusal {
                  node has confirmed where the log ends",
             ),
             Refusal::NeverStands => f.write_str("this node's ha_priority is 0: it never stands"),
+            Refusal::Paused => f.write_str(
+                "automatic takeover is paused; \"hawq ha resume\" ends that, \"hawq ha failover\" \
+                 takes over all the same",
+            ),
         }
     }
 }
@@ -183,9 +188,13 @@ impl Attempt {
         if !record.is_in_sync(me) && !forced {
             return Err(Refusal::NotInSync { primary });
         }
-        let by_itself = matches!(self.cause, Cause::Silence | Cause::Release);
+        let by_itself = matches!(self.cause, Cause::Silence | Cause::Release { .. });
         let never = record.members.get(&me.node).is_some_and(|entry| entry.priority == 0);
-        if by_itself && never { Err(Refusal::NeverStands) } else { Ok(()) }
+        if by_itself && never {
+            return Err(Refusal::NeverStands);
+        }
+        let unasked = matches!(self.cause, Cause::Silence | Cause::Release { named: false });
+        if unasked && record.paused { Err(Refusal::Paused) } else { Ok(()) }
     }
 
     /// Whether the answers so far forbid the takeover.

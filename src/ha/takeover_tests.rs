@@ -40,6 +40,7 @@ fn record(in_sync: &[u8]) -> ClusterState {
         nonce: Nonce(0),
         history: TimelineHistory::default(),
         not_synchronized_since: None,
+        paused: false,
     }
 }
 
@@ -72,7 +73,7 @@ fn only_members_of_the_recorded_set_stand() {
         (Cause::Silence, 2, record(&[1, 2]), Ok(())),
         (Cause::Silence, 2, record(&[1]), not_in_sync.clone()),
         (Cause::Silence, 3, record(&[1, 3]), Err(Refusal::NeverStands)),
-        (Cause::Release, 3, record(&[1, 3]), Err(Refusal::NeverStands)),
+        (Cause::Release { named: true }, 3, record(&[1, 3]), Err(Refusal::NeverStands)),
         (person(false), 3, record(&[1, 3]), Ok(())),
         (person(false), 2, record(&[1]), not_in_sync.clone()),
         (person(true), 2, record(&[1]), Ok(())),
@@ -87,6 +88,21 @@ fn only_members_of_the_recorded_set_stand() {
     let wiped = Member { node: node(2), incarnation: Incarnation(77) };
     let found = attempt(Cause::Silence, &[]).may_stand(wiped, &record(&[1, 2]));
     assert_eq!(found, not_in_sync, "a wiped node is not the member that it was");
+}
+
+#[test]
+fn while_takeovers_are_paused_only_a_person_starts_one() {
+    let paused = ClusterState { paused: true, ..record(&[1, 2]) };
+    let rows = [
+        (Cause::Silence, 2, Err(Refusal::Paused)),
+        (Cause::Release { named: false }, 2, Err(Refusal::Paused)),
+        (Cause::Release { named: true }, 2, Ok(())),
+        (person(false), 2, Ok(())),
+        (Cause::Restart, 1, Ok(())),
+    ];
+    for (cause, number, expected) in rows {
+        assert_eq!(attempt(cause, &[]).may_stand(member(number), &paused), expected, "{cause:?}");
+    }
 }
 
 #[test]

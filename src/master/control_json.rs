@@ -35,6 +35,8 @@ struct RecordText {
     nonce: String,
     history: Vec<(u64, String)>,
     not_synchronized_since: Option<String>,
+    #[serde(default)]
+    paused: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -111,6 +113,7 @@ fn record_text(record: &ClusterState) -> RecordText {
         nonce: format!("{:032x}", record.nonce.0),
         history: history.map(|(epoch, lsn)| (epoch.0, lsn.to_string())).collect(),
         not_synchronized_since: record.not_synchronized_since.map(|lsn| lsn.to_string()),
+        paused: record.paused,
     }
 }
 
@@ -151,6 +154,7 @@ fn record_value(text: RecordText) -> Result<ClusterState, String> {
             .as_deref()
             .map(lsn_value)
             .transpose()?,
+        paused: text.paused,
     };
     let known = record.in_sync.iter().all(|member| record.member(member.node) == Some(*member));
     let reigns = record.in_sync.iter().any(|member| member.node == record.primary);

@@ -84,6 +84,11 @@ impl Control for ControlService {
         self.ask(NodeRequest::Release { to }).await
     }
 
+    async fn pause(&self, request: Request<v1::PauseRequest>) -> Reply<v1::Outcome> {
+        let paused = request.into_inner().paused;
+        self.ask(NodeRequest::Pause { paused }).await
+    }
+
     async fn reseed(&self, request: Request<v1::ReseedRequest>) -> Reply<v1::Outcome> {
         let v1::ReseedRequest { epoch, reason } = request.into_inner();
         if epoch != self.parts.view().epoch.0 {

@@ -110,6 +110,8 @@ pub enum Request {
     Admit { node: NodeId, entry: MemberEntry },
     /// Takes a standby out of the members (primary only).
     Remove { node: NodeId },
+    /// No takeovers without a person while `paused`; by any node, so that it can be ended.
+    Pause { paused: bool },
     /// Hand the reign back, to `to` where given, so that it may be taken over at once.
     Release { to: Option<NodeId> },
     /// This node's catalog differs from the primary's: leave the set and be seeded anew.

@@ -128,6 +128,7 @@ fn first_record(settings: &MasterSettings, identity: &NodeIdentity) -> ClusterSt
         nonce: Nonce::default(),
         history: TimelineHistory::default(),
         not_synchronized_since: None,
+        paused: false,
     }
 }
 

@@ -188,6 +188,7 @@ impl From<ClusterState> for v1::ClusterState {
             nonce: state.nonce.0.to_be_bytes().to_vec(),
             history: history_to_wire(&state.history),
             not_synchronized_since_lsn: state.not_synchronized_since.map(|lsn| lsn.0),
+            paused: state.paused,
         }
     }
 }
@@ -224,6 +225,7 @@ impl TryFrom<v1::ClusterState> for ClusterState {
             nonce: Nonce(u128::from_be_bytes(nonce)),
             history: history_from_wire("history", &state.history)?,
             not_synchronized_since: state.not_synchronized_since_lsn.map(Lsn),
+            paused: state.paused,
         })
     }
 }

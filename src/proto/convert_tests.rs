@@ -45,6 +45,7 @@ fn state() -> ClusterState {
         nonce: Nonce(77 << 100),
         history: history(),
         not_synchronized_since: Some(Lsn(0)),
+        paused: true,
     }
 }
 
@@ -136,6 +137,7 @@ fn cluster_states_round_trip_with_and_without_optional_parts() {
         next_voters: None,
         voters: BTreeSet::new(),
         not_synchronized_since: None,
+        paused: false,
         mode: Mode::Manual,
         ..state()
     };

@@ -59,6 +59,7 @@ mod test_record {
             nonce: Nonce(0x1234),
             history: TimelineHistory::from_entries(entries).unwrap(),
             not_synchronized_since: None,
+            paused: false,
         }
     }
 }

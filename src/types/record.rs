@@ -69,6 +69,8 @@ pub struct ClusterState {
     pub history: TimelineHistory,
     /// Manual mode: the primary goes on alone since this position.
     pub not_synchronized_since: Option<Lsn>,
+    /// A person works on the cluster: nobody takes over by itself.
+    pub paused: bool,
 }
 
 impl ClusterState {
@@ -95,6 +97,7 @@ impl fmt::Display for ClusterState {
             self.primary,
             set.join(","),
             self.mode
-        )
+        )?;
+        f.write_str(if self.paused { " paused" } else { "" })
     }
 }

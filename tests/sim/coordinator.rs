@@ -50,7 +50,11 @@ impl Register {
             );
         } else {
             assert!(proposed.primary == self.record.primary, "an epoch has one primary");
-            assert!(by.node == self.record.primary, "only the primary changes its set");
+            // Any member may pause takeovers and end that.
+            let (version, nonce, paused) = (proposed.version, proposed.nonce, proposed.paused);
+            let flag = ClusterState { version, nonce, paused, ..self.record.clone() };
+            let allowed = by.node == self.record.primary || *proposed == flag;
+            assert!(allowed, "only the primary changes its set");
         }
         self.record = proposed.clone();
         self.past.push(proposed.clone());

@@ -141,6 +141,11 @@ impl Stage {
                 let id = node(&mut args, "node")?;
                 self.world().request(id, Request::ForceOpen);
             }
+            "pause" => {
+                let id = node(&mut args, "node")?;
+                let paused = parsed(&mut args, "on")?.unwrap_or(true);
+                self.world().request(id, Request::Pause { paused });
+            }
             "release" => {
                 let id = node(&mut args, "node")?;
                 let to = node(&mut args, "to").ok();

@@ -173,6 +173,7 @@ impl World {
             nonce: Nonce(0),
             history: TimelineHistory::default(),
             not_synchronized_since: None,
+            paused: false,
         };
         let hosts = ids.iter().map(|id| {
             let host = Host {

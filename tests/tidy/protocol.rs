@@ -12,6 +12,7 @@ const WITHOUT_EPOCH: &[&str] = &[
     "StopRequest",
     "ForceOpenRequest",
     "ReleaseRequest",
+    "PauseRequest",
 ];
 
 /// A message or an enum: its name and its lines, with comments gone.

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use aerie::proto::v1::control_server::{Control, ControlServer};
 use aerie::proto::v1::{
-    ActivateRequest, AdmitRequest, DigestReply, DigestRequest, ForceOpenRequest, Outcome, Progress,
-    ReleaseRequest, RemoveRequest, ReseedRequest, StatusReply, StatusRequest, StopRequest,
+    ActivateRequest, AdmitRequest, DigestReply, DigestRequest, ForceOpenRequest, Outcome,
+    PauseRequest, Progress, ReleaseRequest, RemoveRequest, ReseedRequest, StatusReply,
+    StatusRequest, StopRequest,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -89,6 +90,13 @@ impl Control for FakeNode {
     }
 
     async fn release(&self, _: Request<ReleaseRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn pause(&self, request: Request<PauseRequest>) -> Result<Response<Outcome>, Status> {
+        let mut reply = self.reply.lock().unwrap();
+        let record = reply.record.get_or_insert_default();
+        record.paused = request.get_ref().paused;
         done()
     }
 

@@ -1,14 +1,15 @@
 //! `hawq ha`: high availability from the command line. A file a verb (`ha_*.rs`); this one only
 //! knows which there are.
 //!
-//! Every verb may be run from any node, since it asks all of them who is primary, and run again: it
-//! goes on from what the nodes say, and keeps nothing itself. Exit codes: 0 done (also when it was so
-//! already), 1 refused or failed.
+//! Every verb may be run from any node, since it asks all of them who is primary, and run again:
+//! it goes on from what the nodes say, and keeps nothing itself. Exit codes: 0 done (also when it
+//! was so already), 1 refused or failed.
 
 use clap::{Args, Subcommand};
 
 use crate::Done;
 use crate::environment::Environment;
+use crate::ha_pause;
 use crate::ha_status::{self, HaStatusOptions};
 
 #[derive(Debug, Args)]
@@ -21,11 +22,17 @@ pub struct HaOptions {
 pub enum HaAction {
     /// Who is primary, who would be next, and what is wrong.
     Status(HaStatusOptions),
+    /// No standby takes over by itself until `resume`.
+    Pause,
+    /// Standbys may take over again; at once, where the primary is gone.
+    Resume,
 }
 
 pub async fn run(options: &HaOptions) -> anyhow::Result<Done> {
     let environment = Environment::load()?;
     match &options.action {
         HaAction::Status(options) => ha_status::run_in(&environment, options).await,
+        HaAction::Pause => ha_pause::run_in(&environment, true).await,
+        HaAction::Resume => ha_pause::run_in(&environment, false).await,
     }
 }

@@ -52,7 +52,7 @@ fn lines(cluster: &Cluster) -> Vec<(String, String)> {
         None => add("primary", format!("none: {}", state_detail::why_no_primary(cluster))),
     }
     let Some(record) = cluster.record() else { return lines };
-    add("mode", state_detail::mode(record.mode()).to_owned());
+    add("mode", state_detail::failover_mode(record));
     add("epoch", format!("{}, record version {}", Epoch(record.epoch), record.version));
     add("in-sync set", node_list(record.in_sync.iter().map(|member| member.node)));
     let order = order_of_standbys(record);
@@ -114,6 +114,7 @@ fn object(cluster: &Cluster) -> Value {
         "no_primary_reason": primary.is_none().then(|| state_detail::why_no_primary(cluster)),
         "mode": record.map(|record| mode_word(record.mode())),
         "epoch": record.map(|record| Epoch(record.epoch).to_string()),
+        "paused": record.map(|record| record.paused),
         "record_version": record.map(|record| record.version),
         "in_sync": record.map(|r| r.in_sync.iter().map(|member| member.node).collect::<Vec<_>>()),
         "next": record.map(|record| {

@@ -1,7 +1,7 @@
 //! What `hawq state` says after HAWQ's block: each node, its lag, its reasons; segments that are
 //! down, and why; and with no primary, why not, node by node.
 
-use aerie::proto::v1::{Mode, SegmentRow, StandbyStatus, StatusReply};
+use aerie::proto::v1::{ClusterState, Mode, SegmentRow, StandbyStatus, StatusReply};
 use aerie::types::{Epoch, Lsn};
 
 use crate::cluster::{Cluster, NodeView};
@@ -42,7 +42,10 @@ pub fn lines(cluster: &Cluster) -> Vec<Line> {
     if let Some(record) = cluster.record() {
         let epoch = Epoch(record.epoch).to_string();
         lines.push(fine(pair("Epoch", &epoch)));
-        lines.push(fine(pair("Failover mode", mode(record.mode()))));
+        lines.push(Line {
+            text: pair("Failover mode", &failover_mode(record)),
+            attention: record.paused,
+        });
     }
     match primary.and_then(NodeView::reply) {
         Some(reply) => {
@@ -260,7 +263,12 @@ fn number(reply: &StatusReply) -> u32 {
     reply.member.map_or(0, |member| member.node)
 }
 
-pub fn mode(mode: Mode) -> &'static str {
+pub fn failover_mode(record: &ClusterState) -> String {
+    let paused = if record.paused { ", PAUSED (hawq ha resume)" } else { "" };
+    format!("{}{paused}", mode(record.mode()))
+}
+
+fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Manual => "manual (hawq activate standby)",
         Mode::Embedded => "automatic, embedded coordinator",

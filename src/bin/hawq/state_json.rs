@@ -14,6 +14,7 @@ pub fn object(cluster: &Cluster) -> Value {
     json!({
         "cluster_id": cluster.nodes.iter().find_map(|v| Some(v.reply()?.cluster_id.clone())),
         "epoch": record.map(|record| Epoch(record.epoch).to_string()),
+        "paused": record.map(|record| record.paused),
         "primary": primary.map(|view| view.node),
         "no_primary_reason": primary.is_none().then(|| why_no_primary(cluster)),
         "mirroring": reply.map(|reply| json!({

@@ -15,7 +15,7 @@ use crate::cluster::Cluster;
 use crate::environment::Environment;
 use crate::fake_control::{FakeNode, SECRET};
 use crate::usage::Object;
-use crate::{activate, state, state_json};
+use crate::{activate, ha_pause, state, state_json};
 
 /// A `GPHOME` with the given peers and the secret in its data directory.
 struct Home(tempfile::TempDir);
@@ -309,4 +309,20 @@ async fn without_a_standby_there_is_nothing_to_activate() {
         home.messages().last().unwrap(),
         "[ERROR]:-No valid standby host name found, skip activate standby"
     );
+}
+
+#[tokio::test]
+async fn a_pause_is_asked_of_a_standby_when_the_primary_is_gone() {
+    let standby = FakeNode::saying(reply(2, "in-sync"));
+    let second = standby.serve().await;
+    let first = dead_address().await;
+    standby.reply.lock().unwrap().record = record(&[(1, first), (2, second)]);
+    let home = Home::new(&format!("{},{}", peer(1, first), peer(2, second)), &[], SECRET);
+    for paused in [true, true, false] {
+        let done = ha_pause::run_in(&home.environment(), paused).await.unwrap();
+        assert_eq!(done, Done::Well);
+        assert_eq!(Cluster::ask(&home.environment()).await.record().unwrap().paused, paused);
+    }
+    let home = Home::new(&peer(1, first), &[], SECRET);
+    assert_eq!(ha_pause::run_in(&home.environment(), true).await.unwrap(), Done::Badly);
 }

@@ -85,7 +85,7 @@ impl Node {
         let cause = attempt.cause;
         match &attempt.phase {
             Phase::Reading { again_at } if now >= *again_at => {
-                if matches!(cause, Cause::Silence | Cause::Release) {
+                if matches!(cause, Cause::Silence | Cause::Release { .. }) {
                     // Without the coordinator nobody takes over (rule 15); the primary may be back.
                     self.back_off(now, "the coordinator does not answer", effects);
                 } else {
@@ -139,6 +139,11 @@ impl Node {
         let current = matches!(&self.role, Role::TakingOver(a)
             if a.number == number && matches!(a.phase, Phase::Reading { .. }));
         self.adopt(record.clone(), effects);
+        if let Some(reign) = self.reign_mut().filter(|reign| reign.change.is_none()) {
+            // Somebody else has paused takeovers, or ended that.
+            reign.follow_record(&record);
+        }
+        self.pause_on(now, &record, effects);
         if current {
             self.judge_record(now, record, effects);
         } else if matches!(self.role, Role::Joining { .. }) && self.recorded_primary() {

@@ -3,7 +3,6 @@
 //! An ack says "durable here, in this epoch, after alignment" and promises not to stand for a
 //! lease; so nothing is acked before the epoch is in the control file.
 
-use crate::ha::Cause;
 use crate::types::{Epoch, Instant, Lsn, Member, Message, NodeId, TimelineHistory};
 use crate::wal::record::boundary_at;
 
@@ -175,12 +174,12 @@ impl Node {
                 && record.in_sync.iter().any(|member| member.node == **node)
         });
         let stagger = self.settings.lease / 5 * u32::try_from(before.count()).unwrap_or(0);
-        Some(self.promise.until().max(heard).max(yielded).after(stagger))
+        Some(self.promise.until().max(heard).max(yielded).after(stagger).max(self.looks_at))
     }
 
     pub(crate) fn follow_tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.stands_at().is_some_and(|at| now >= at) {
-            self.stand(now, Cause::Silence, effects);
+            self.silence(now, effects);
             return;
         }
         self.say_hello(now, effects);

@@ -16,8 +16,10 @@
 mod attempt;
 mod follow;
 mod log;
+mod pause;
 mod peers;
 mod reign;
+mod release;
 mod requests;
 mod seeding;
 mod settings;
@@ -35,6 +37,7 @@ use crate::types::{
 use super::event::{Control, Effect, Event, Level, LogState};
 use follow::Follow;
 use log::Log;
+use pause::Pausing;
 use reign::Reign;
 
 /// What this node is. A primary without an epoch and a set, or a candidate without an attempt,
@@ -84,6 +87,10 @@ pub struct Node {
     pub(crate) yielded_until: Option<Instant>,
     /// A checkpoint is wanted (and why), or being fetched.
     pub(crate) seeding: Option<Seeding>,
+    /// An operator pauses takeovers, or ends that, through this node, which is not primary.
+    pub(crate) pausing: Option<Pausing>,
+    /// While takeovers are paused: the record was looked at, and is not again before then.
+    pub(crate) looks_at: Instant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +127,8 @@ impl Node {
             awaiting_release: None,
             yielded_until: None,
             seeding: None,
+            pausing: None,
+            looks_at: now,
         };
         effects.push(Effect::Flush { epoch: node.log.history.last_epoch() });
         let named = node.control.record.as_ref().is_some_and(|record| record.primary == me.node);
@@ -168,17 +177,19 @@ impl Node {
             Role::SteppingDown { reign, until, .. } => Some(self.reign_deadline(reign).min(*until)),
         };
         let release = self.awaiting_release.map(|(_, until)| until);
-        [role, release].into_iter().flatten().min()
+        let pausing = self.pausing.as_ref().map(Pausing::deadline);
+        [role, release, pausing].into_iter().flatten().min()
     }
 
     fn deadline_reached(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.awaiting_release.is_some_and(|(_, until)| now >= until) {
             self.release_not_seen(effects);
         }
+        self.pause_tick(now, effects);
         match &self.role {
             Role::Joining { again_at, .. } => {
                 if self.stands_at().is_some_and(|at| now >= at) {
-                    self.stand(now, crate::ha::Cause::Silence, effects);
+                    self.silence(now, effects);
                 } else if now >= *again_at {
                     self.join_again(now, effects);
                 }

@@ -210,8 +210,9 @@ impl Node {
             self.stand(now, Cause::Person { ticket, force: false }, effects);
         } else if self.automatic() && matches!(self.role, Role::Following(_)) {
             // Without a name the others go in the order of their priority.
-            if to.is_some() || self.stands_at().is_some_and(|at| now >= at) {
-                self.stand(now, Cause::Release, effects);
+            let named = to.is_some();
+            if named || self.stands_at().is_some_and(|at| now >= at) {
+                self.stand(now, Cause::Release { named }, effects);
             }
         }
     }

@@ -120,6 +120,7 @@ impl Node {
         self.control.record = Some(record.clone());
         self.persist(effects);
         self.yielded_until = None;
+        self.pause_settled(Err("this node took over meanwhile; try again"), effects);
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
         let standbys = members
             .map(|(node, entry)| {

@@ -8,7 +8,7 @@ use crate::ha::{Cause, nonce};
 use crate::replication::Stage;
 use crate::types::{ClusterState, Instant, Lsn, Member, MemberEntry, Message, Mode, NodeId};
 
-use super::super::event::{Answer, Effect, Level, Request};
+use super::super::event::{Answer, Effect, Request};
 use super::reign::{PendingChange, Reign};
 use super::{Node, Role, Seeding};
 
@@ -48,6 +48,7 @@ impl Node {
             Request::Remove { node } => {
                 self.queue_change(now, ticket, Change::Remove { node }, effects);
             }
+            Request::Pause { paused } => self.pause(now, ticket, paused, effects),
             Request::Release { to } => self.release(now, ticket, to, effects),
             Request::Reseed { reason } => self.reseed(now, ticket, reason, effects),
         }
@@ -130,7 +131,7 @@ impl Node {
         }
     }
 
-    fn refuse_request(ticket: u64, reason: &str, effects: &mut Vec<Effect>) {
+    pub(crate) fn refuse_request(ticket: u64, reason: &str, effects: &mut Vec<Effect>) {
         let answer = Answer::Refused { reason: reason.to_owned() };
         effects.push(Effect::Answer { ticket, answer });
     }
@@ -232,61 +233,6 @@ impl Node {
         reign.change = Some(change);
         let authority = crate::ha::Authority::Rules;
         effects.push(Effect::Swap { authority, proposed: Box::new(proposed) });
-    }
-
-    fn release(
-        &mut self,
-        now: Instant,
-        ticket: u64,
-        to: Option<NodeId>,
-        effects: &mut Vec<Effect>,
-    ) {
-        let until = now.after(self.settings.release_timeout());
-        match &self.role {
-            Role::Primary(reign) if reign.opened => {
-                let able = |node: &NodeId| {
-                    reign.record.member(*node).is_some_and(|member| reign.sync.requires(member))
-                };
-                if to.is_some_and(|node| !able(&node)) {
-                    Self::refuse_request(ticket, "that node is not in the in-sync set", effects);
-                    return;
-                }
-                let reign = reign.clone();
-                let ticket = Some(ticket);
-                self.role = Role::SteppingDown { reign, to, until, ticket };
-                self.finish_release(now, effects);
-            }
-            _ => Self::refuse_request(ticket, "this node is not an open primary", effects),
-        }
-    }
-
-    /// Hands the reign back once all that was accepted is committed and applied, or time is up.
-    pub(crate) fn finish_release(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Role::SteppingDown { reign, to, until, ticket } = &self.role else { return };
-        let finished = self.log.applied >= self.log.end;
-        if !finished && now < *until {
-            return;
-        }
-        let (epoch, end, to, ticket) = (reign.epoch, self.log.end, *to, *ticket);
-        self.yielded_until = Some(now.after(self.settings.release_timeout()));
-        self.open = false;
-        let reason = "the reign was handed back".to_owned();
-        effects.push(Effect::Close { reason: reason.clone() });
-        for node in self.others() {
-            effects.push(Effect::Send { to: node, message: Message::Release { epoch, end, to } });
-        }
-        let text = format!("released epoch={epoch} lsn={end}");
-        Self::report(Level::Info, text.clone(), effects);
-        if let Some(ticket) = ticket {
-            effects.push(Effect::Answer { ticket, answer: Answer::Done { text } });
-        }
-        self.join(now, &reason, effects);
-    }
-
-    pub(crate) fn release_not_seen(&mut self, effects: &mut Vec<Effect>) {
-        if let Some((ticket, _)) = self.awaiting_release.take() {
-            Self::refuse_request(ticket, "the primary did not release its reign in time", effects);
-        }
     }
 }
 

@@ -39,6 +39,12 @@ impl NodeSettings {
         self.lease / 4
     }
 
+    /// How long an operator waits for a change of the record by a node that is not primary.
+    #[must_use]
+    pub fn pause_timeout(&self) -> Duration {
+        self.coordinator_timeout * 20
+    }
+
     /// How long a handed-back reign may take to finish what is in flight, and how long its old
     /// holder leaves the way free to others.
     #[must_use]

@@ -17,6 +17,9 @@ impl Node {
         outcome: SwapOutcome,
         effects: &mut Vec<Effect>,
     ) {
+        if self.pause_swapped(now, nonce, &outcome, effects) {
+            return;
+        }
         match &self.role {
             Role::TakingOver(attempt) => {
                 let Phase::Swapping { proposed, .. } = &attempt.phase else { return };

@@ -1,0 +1,64 @@
+//! Handing the reign back: at an operator's word the primary finishes what it has accepted and
+//! tells the others, of whom the named one takes over at once.
+
+use crate::types::{Instant, Message, NodeId};
+
+use super::super::event::{Answer, Effect, Level};
+use super::{Node, Role};
+
+impl Node {
+    pub(crate) fn release(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        to: Option<NodeId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let until = now.after(self.settings.release_timeout());
+        match &self.role {
+            Role::Primary(reign) if reign.opened => {
+                let able = |node: &NodeId| {
+                    reign.record.member(*node).is_some_and(|member| reign.sync.requires(member))
+                };
+                if to.is_some_and(|node| !able(&node)) {
+                    Self::refuse_request(ticket, "that node is not in the in-sync set", effects);
+                    return;
+                }
+                let reign = reign.clone();
+                let ticket = Some(ticket);
+                self.role = Role::SteppingDown { reign, to, until, ticket };
+                self.finish_release(now, effects);
+            }
+            _ => Self::refuse_request(ticket, "this node is not an open primary", effects),
+        }
+    }
+
+    /// Hands the reign back once all that was accepted is committed and applied, or time is up.
+    pub(crate) fn finish_release(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Role::SteppingDown { reign, to, until, ticket } = &self.role else { return };
+        let finished = self.log.applied >= self.log.end;
+        if !finished && now < *until {
+            return;
+        }
+        let (epoch, end, to, ticket) = (reign.epoch, self.log.end, *to, *ticket);
+        self.yielded_until = Some(now.after(self.settings.release_timeout()));
+        self.open = false;
+        let reason = "the reign was handed back".to_owned();
+        effects.push(Effect::Close { reason: reason.clone() });
+        for node in self.others() {
+            effects.push(Effect::Send { to: node, message: Message::Release { epoch, end, to } });
+        }
+        let text = format!("released epoch={epoch} lsn={end}");
+        Self::report(Level::Info, text.clone(), effects);
+        if let Some(ticket) = ticket {
+            effects.push(Effect::Answer { ticket, answer: Answer::Done { text } });
+        }
+        self.join(now, &reason, effects);
+    }
+
+    pub(crate) fn release_not_seen(&mut self, effects: &mut Vec<Effect>) {
+        if let Some((ticket, _)) = self.awaiting_release.take() {
+            Self::refuse_request(ticket, "the primary did not release its reign in time", effects);
+        }
+    }
+}
