@@ -8,11 +8,15 @@ mod lease;
 mod manual;
 pub mod manual_policy;
 mod takeover;
+mod zookeeper;
 
 pub use coordinator::{Authority, Coordinator, ReadOutcome, SwapOutcome};
 pub use lease::{Promise, fence};
 pub use manual::{ManualCoordinator, ManualShrink, RecordStore, Witnesses};
 pub use takeover::{Attempt, Candidate, Cause, Inquiry, Phase, Refusal, nonce};
+pub use zookeeper::{
+    FormatError, Presence, Present, ZooKeeperCoordinator, ZooKeeperError, ZooKeeperTree,
+};
 
 #[cfg(test)]
 mod takeover_tests;

@@ -9,6 +9,7 @@
 mod bad_input;
 mod cluster;
 mod commands;
+mod ensemble;
 mod failover;
 mod jdbc;
 mod kills;
@@ -21,3 +22,4 @@ mod traces;
 mod views;
 mod wait;
 mod writers;
+mod zookeeper;

@@ -16,6 +16,7 @@ const KERNEL: &[&str] = &[
     "src/ha/lease.rs",
     "src/ha/manual_policy.rs",
     "src/ha/takeover.rs",
+    "src/ha/zookeeper/decide.rs",
     "src/wal/record.rs",
     "src/replication/commit_point.rs",
     "src/replication/progress.rs",

@@ -122,8 +122,7 @@ fn wrong_settings_are_refused_with_place_value_and_cure() {
         ),
         (
             &[("enable_master_auto_ha", "on")],
-            "hawq-site.xml:2: enable_master_auto_ha = \"on\" is not valid: automatic failover is \
-             not part of this version; set it to off and take over with \"hawq activate standby\"",
+            "ha_zookeeper_quorum not found in hawq-site.xml, but enable_master_auto_ha is on",
         ),
         (
             &[("ha_zookeeper_quorum", "z:2181"), ("enable_master_auto_ha", "on")],
@@ -172,6 +171,51 @@ fn wrong_settings_are_refused_with_place_value_and_cure() {
     ];
     for (site, expected) in rows {
         assert_eq!(&refusal(site), expected);
+    }
+}
+
+#[test]
+fn zookeeper_is_named_by_settings_that_are_checked() {
+    assert_eq!(master(&[]).unwrap().zookeeper, None);
+    let site = [
+        ("ha_zookeeper_quorum", "z1:2181, z2:2181,[::1]:2183"),
+        ("ha_zookeeper_path", "/ha/aerie/"),
+        ("ha_zookeeper_auth", "digest:bob:pa:ss"),
+        ("ha_zookeeper_acl", "digest:bob:aGFzaA==:cdrwa, world:anyone:r"),
+    ];
+    let settings = master(&site).unwrap();
+    let row = |name: &str| settings.rows.iter().find(|row| row.name == name).unwrap();
+    assert_eq!(row("ha_zookeeper_auth").setting, "********");
+    let zookeeper = settings.zookeeper.clone().unwrap();
+    assert_eq!(zookeeper.quorum, "z1:2181,z2:2181,[::1]:2183");
+    assert_eq!(zookeeper.path, "/ha/aerie");
+    assert_eq!(zookeeper.auth[0].identity, "bob:pa:ss");
+    let acl = &zookeeper.acl[0];
+    assert_eq!((acl.identity.as_str(), acl.permissions.as_str()), ("bob:aGFzaA==", "cdrwa"));
+    assert_eq!(zookeeper.attempt_timeout, Duration::from_secs(2));
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("digest:bob") && !shown.contains("pa:ss"), "{shown}");
+}
+
+#[test]
+fn wrong_settings_of_zookeeper_are_refused() {
+    let quorum = ("ha_zookeeper_quorum", "z:2181");
+    let rows = [
+        (("ha_zookeeper_quorum", "z1:2181,z2"), "\"z2\" is not of the form host:port"),
+        (("ha_zookeeper_quorum", "z:2181,z:2181"), "z:2181 is there twice"),
+        (("ha_zookeeper_quorum", "z:0"), "\"z:0\" is not of the form host:port"),
+        (("ha_zookeeper_quorum", ","), "expected host:port,host:port,…"),
+        (("ha_zookeeper_path", "aerie"), "expected a path from the root, such as /aerie"),
+        (("ha_zookeeper_path", "/a//b"), "a part of the path is empty, \".\" or \"..\""),
+        (("ha_zookeeper_path", "/zookeeper/x"), "/zookeeper is ZooKeeper's own"),
+        (("ha_zookeeper_acl", "world:anyone:rx"), "entry 1 is not of the form scheme:identity:"),
+        (("ha_zookeeper_auth", "digest:secret"), "= \"********\" is not valid: entry 1 is not"),
+        (("ha_zookeeper_auth", "@/nowhere/auth"), "cannot read /nowhere/auth: "),
+    ];
+    for (wrong, expected) in rows {
+        let site = if wrong.0 == quorum.0 { vec![wrong] } else { vec![quorum, wrong] };
+        let said = refusal(&site);
+        assert!(said.contains(expected) && !said.contains("secret"), "{said}");
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::types::NodeId;
 
 use super::settings::{ConfigError, SettingRow, Settings};
+use super::zookeeper_settings::ZooKeeperSettings;
 
 /// A person has the last word, so that a standby is given time.
 const STANDBY_TIMEOUT_MANUAL: Duration = Duration::from_secs(5);
@@ -85,7 +86,8 @@ pub struct MasterSettings {
     pub segment_history_keep: Duration,
     /// `hawq_rm_rejectrequest_nseg_limit`: a share, 0 to 1.
     pub segment_reject_limit: f64,
-    pub zookeeper_quorum: String,
+    /// `None`: no ZooKeeper was named.
+    pub zookeeper: Option<ZooKeeperSettings>,
     pub lease: Duration,
     pub standby_timeout: Duration,
     pub coordinator_timeout: Duration,
@@ -141,7 +143,7 @@ impl MasterSettings {
             segment_heartbeat_timeout: seconds(settings, "hawq_rm_segment_heartbeat_timeout"),
             segment_history_keep: seconds(settings, "hawq_segment_history_keep_period"),
             segment_reject_limit: settings.real("hawq_rm_rejectrequest_nseg_limit"),
-            zookeeper_quorum: settings.text("ha_zookeeper_quorum").to_owned(),
+            zookeeper: ZooKeeperSettings::new(settings)?,
             lease,
             standby_timeout: settings
                 .duration("ha_standby_timeout")
@@ -199,6 +201,12 @@ impl MasterSettings {
         let misfit = |name, problem: &str| Err(settings.misfit(name, problem.to_owned()));
         let lease = self.lease.as_millis();
         if settings.is_on("enable_master_auto_ha") {
+            if self.zookeeper.is_none() {
+                return Err(ConfigError::Missing {
+                    name: "ha_zookeeper_quorum",
+                    because: "enable_master_auto_ha",
+                });
+            }
             return misfit(
                 "enable_master_auto_ha",
                 "automatic failover is not part of this version; set it to off and take over with \

@@ -6,19 +6,23 @@
 //! a value is replaced by the environment variable of that name.
 
 mod accepted;
+mod find;
 mod master_settings;
 mod sample;
 mod segment_settings;
 mod settings;
 mod table;
 mod value;
+mod zookeeper_settings;
 
+pub use find::nearest;
 pub use master_settings::{ManualShrink, MasterSettings, Peer, SyncMode};
 pub use sample::sample_site_xml;
 pub use segment_settings::SegmentSettings;
 pub use settings::{ConfigError, Origin, SettingRow, Settings};
-pub use table::{SETTINGS, Setting, nearest};
+pub use table::{SETTINGS, Setting};
 pub use value::{Kind, Unit};
+pub use zookeeper_settings::{ZooKeeperAcl, ZooKeeperAuth, ZooKeeperSettings};
 
 #[cfg(test)]
 mod config_tests;

@@ -8,8 +8,13 @@ use std::time::Duration;
 use crate::runtime::site_xml::{SiteXml, SiteXmlError};
 
 use super::accepted::ACCEPTED;
-use super::table::{SETTINGS, Setting, find, nearest};
+use super::find::{find, nearest};
+use super::table::{SETTINGS, Setting};
 use super::value::{Kind, bool_of, duration_of};
+
+/// Settings that hold a password: it is shown to nobody.
+const SECRETS: &[&str] = &["ha_zookeeper_auth"];
+const HIDDEN: &str = "********";
 
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub enum ConfigError {
     Unknown { origin: Origin, name: String, suggestion: Option<&'static str> },
     #[error("{origin}: {name} = \"{value}\" is not valid: {problem}")]
     Value { origin: Origin, name: &'static str, value: String, problem: String },
+    #[error("{name} not found in hawq-site.xml, but {because} is on")]
+    Missing { name: &'static str, because: &'static str },
     #[error("{origin}: {name} uses ${{{variable}}}, which the environment does not have")]
     Variable { origin: Origin, name: String, variable: String },
 }
@@ -221,7 +228,14 @@ impl Settings {
             (Origin::Default, Some(path)) => Origin::File { path: path.clone(), line: 1 },
             (origin, _) => origin,
         };
-        ConfigError::Value { origin, name, value: self.text(name).to_owned(), problem }
+        ConfigError::Value { origin, name, value: self.shown(name).to_owned(), problem }
+    }
+
+    /// The text, unless it is a secret that stands here and not in a file of its own.
+    fn shown(&self, name: &str) -> &str {
+        let text = self.text(name);
+        let secret = SECRETS.contains(&name) && !text.is_empty() && !text.starts_with('@');
+        if secret { HIDDEN } else { text }
     }
 
     /// All settings for `pg_settings`, sorted by name.
@@ -250,7 +264,7 @@ impl Settings {
         };
         SettingRow {
             name: setting.name.to_owned(),
-            setting: shown(self.text(setting.name)),
+            setting: shown(self.shown(setting.name)),
             unit: setting.kind.unit().map(str::to_owned),
             category: setting.category.to_owned(),
             description: setting.description.to_owned(),

@@ -1,0 +1,172 @@
+//! Real ZooKeeper servers, one or three, each a process with a directory and ports of its own.
+
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::cluster::free_port;
+use crate::wait::{eventually, seconds};
+
+const CLASSES: &str = "/usr/share/java/zookeeper.jar";
+const MAIN: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+/// A server needs little, and the machine has several at a time.
+const JVM: &[&str] = &[
+    "-Xmx128m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Dzookeeper.admin.enableServer=false",
+    "-Dzookeeper.4lw.commands.whitelist=srvr",
+];
+
+pub struct Ensemble {
+    folder: TempDir,
+    servers: Vec<Server>,
+    tick_millis: u32,
+}
+
+struct Server {
+    client_port: u16,
+    peer_ports: [u16; 2],
+    child: Option<Child>,
+}
+
+impl Ensemble {
+    pub fn start(servers: usize) -> Ensemble {
+        Ensemble::with_tick(servers, 500)
+    }
+
+    pub fn with_tick(servers: usize, tick_millis: u32) -> Ensemble {
+        let jar = Path::new(CLASSES).exists();
+        assert!(jar, "{CLASSES} is not there; run .ci/setup, or apt-get install zookeeper");
+        let folder = tempfile::Builder::new().prefix("aerie-zk").tempdir().expect("directory");
+        let server = |_| Server {
+            client_port: free_port(),
+            peer_ports: [free_port(), free_port()],
+            child: None,
+        };
+        let servers = (0..servers).map(server).collect();
+        let mut ensemble = Ensemble { folder, servers, tick_millis };
+        ensemble.start_all();
+        ensemble
+    }
+
+    /// `ha_zookeeper_quorum`.
+    pub fn quorum(&self) -> String {
+        let address = |server: &Server| format!("127.0.0.1:{}", server.client_port);
+        self.servers.iter().map(address).collect::<Vec<_>>().join(",")
+    }
+
+    pub fn start_all(&mut self) {
+        for i in 0..self.servers.len() {
+            self.spawn(i);
+        }
+        self.wait_until_serving();
+    }
+
+    pub fn kill_all(&mut self) {
+        for i in 0..self.servers.len() {
+            self.kill(i);
+        }
+    }
+
+    pub fn kill(&mut self, i: usize) {
+        if let Some(mut child) = self.servers[i].child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// To every server that runs.
+    pub fn signal_all(&self, signal: Signal) {
+        for child in self.servers.iter().filter_map(|server| server.child.as_ref()) {
+            let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
+            kill(pid, signal).expect("signal");
+        }
+    }
+
+    /// The server that the others go by.
+    pub fn leading(&self) -> usize {
+        eventually("a leading server", seconds(60), || {
+            let leads = |i: &usize| matches!(self.mode(*i).as_deref(), Ok("leader" | "standalone"));
+            (0..self.servers.len()).find(leads).ok_or_else(|| self.log())
+        })
+    }
+
+    fn wait_until_serving(&self) {
+        for i in 0..self.servers.len() {
+            eventually("ZooKeeper", seconds(60), || {
+                self.mode(i).map_err(|error| format!("{error}\n{}", self.log()))
+            });
+        }
+    }
+
+    /// As the four-letter command `srvr` tells it.
+    fn mode(&self, i: usize) -> Result<String, String> {
+        use std::io::{Read, Write};
+        let said = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.servers[i].client_port))?;
+            stream.set_read_timeout(Some(seconds(2)))?;
+            stream.write_all(b"srvr")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            Ok(text)
+        };
+        let text = said().map_err(|error| error.to_string())?;
+        let mode = text.lines().find_map(|line| line.strip_prefix("Mode: "));
+        mode.map(str::to_owned).ok_or(text)
+    }
+
+    fn directory(&self, i: usize) -> PathBuf {
+        self.folder.path().join(format!("{}", i + 1))
+    }
+
+    fn spawn(&mut self, i: usize) {
+        let directory = self.directory(i);
+        fs::create_dir_all(&directory).expect("directory");
+        fs::write(directory.join("myid"), format!("{}\n", i + 1)).expect("myid");
+        let config = directory.join("zoo.cfg");
+        fs::write(&config, self.configuration(i)).expect("zoo.cfg");
+        let log = File::options().create(true).append(true).open(directory.join("log"));
+        let log = log.expect("log");
+        let mut command = Command::new("java");
+        command.args(JVM).args(["-cp", CLASSES, MAIN]).arg(&config).stdin(Stdio::null());
+        command.stdout(log.try_clone().expect("log")).stderr(log);
+        self.servers[i].child = Some(command.spawn().expect("java"));
+    }
+
+    fn configuration(&self, i: usize) -> String {
+        let (directory, port) = (self.directory(i), self.servers[i].client_port);
+        let mut text = format!(
+            "tickTime={}\ninitLimit=20\nsyncLimit=4\nclientPortAddress=127.0.0.1\n\
+             clientPort={port}\ndataDir={}\n",
+            self.tick_millis,
+            directory.display()
+        );
+        for (number, server) in (1..).zip(&self.servers).filter(|_| self.servers.len() > 1) {
+            let [peer, election] = server.peer_ports;
+            text.push_str(&format!("server.{number}=127.0.0.1:{peer}:{election}\n"));
+        }
+        text
+    }
+
+    /// The last lines of each server's log.
+    fn log(&self) -> String {
+        let read = |i| fs::read_to_string(self.directory(i).join("log")).unwrap_or_default();
+        let last = |text: String| {
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len().saturating_sub(5)..].join("\n")
+        };
+        (0..self.servers.len()).map(|i| last(read(i))).collect::<Vec<_>>().join("\n--\n")
+    }
+}
+
+impl Drop for Ensemble {
+    fn drop(&mut self) {
+        self.kill_all();
+    }
+}

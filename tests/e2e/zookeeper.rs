@@ -1,0 +1,368 @@
+//! The ZooKeeper coordinator against real servers: what a swap means, and what it says when the
+//! servers die, hang, forget, or let nobody in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use aerie::ha::{
+    Authority, Coordinator, FormatError, Presence, ReadOutcome, SwapOutcome, ZooKeeperCoordinator,
+    ZooKeeperTree,
+};
+use aerie::runtime::config::{MasterSettings, Settings, ZooKeeperSettings};
+use aerie::types::{
+    ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
+    TimelineHistory,
+};
+use nix::sys::signal::Signal;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use zookeeper_client::{Acls, Client, CreateMode};
+
+use crate::ensemble::Ensemble;
+use crate::wait::{eventually, seconds};
+
+const ATTEMPT: Duration = Duration::from_secs(1);
+/// After that an attempt with a bound of `ATTEMPT` must have ended, on a busy machine.
+const BOUND: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// A driver and what runs it.
+struct Driver {
+    coordinator: ZooKeeperCoordinator,
+    runtime: Runtime,
+}
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime")
+}
+
+fn settings(quorum: &str, more: &[(&str, &str)]) -> ZooKeeperSettings {
+    let attempt = format!("{}ms", ATTEMPT.as_millis());
+    let named = [("ha_zookeeper_quorum", quorum), ("ha_coordinator_timeout", &attempt)];
+    let pairs = named.iter().chain(more).map(|(name, value)| (name.to_string(), value.to_string()));
+    let settings = Settings::load(None, &pairs.collect::<Vec<_>>()).expect("settings");
+    MasterSettings::new(&settings).expect("settings").zookeeper.expect("ZooKeeper")
+}
+
+impl Driver {
+    fn new(quorum: &str, cluster: u128, more: &[(&str, &str)]) -> Driver {
+        Driver::shown(quorum, cluster, more, None)
+    }
+
+    fn shown(
+        quorum: &str,
+        cluster: u128,
+        more: &[(&str, &str)],
+        presence: Option<Presence>,
+    ) -> Driver {
+        let (runtime, settings) = (runtime(), settings(quorum, more));
+        let tasks = runtime.handle().clone();
+        let coordinator = ZooKeeperCoordinator::new(settings, ClusterId(cluster), presence, tasks);
+        Driver { coordinator, runtime }
+    }
+
+    fn bounded<T>(&self, work: impl Future<Output = T>) -> T {
+        let asked = self.runtime.block_on(async { timeout(BOUND, work).await });
+        asked.expect("an answer in time")
+    }
+
+    fn read(&self) -> Result<ClusterState, String> {
+        match self.bounded(self.coordinator.read(Authority::Rules)) {
+            ReadOutcome::Record(record) => Ok(*record),
+            ReadOutcome::Unavailable { reason } => Err(reason),
+        }
+    }
+
+    fn swap(&self, proposed: &ClusterState) -> SwapOutcome {
+        self.bounded(self.coordinator.compare_and_swap(Authority::Rules, proposed.clone()))
+    }
+
+    fn create(&self, first: &ClusterState) -> SwapOutcome {
+        self.bounded(self.coordinator.create(first.clone()))
+    }
+
+    /// As the node does with an unknown outcome: the very same swap again.
+    fn swap_until_known(&self, proposed: &ClusterState) -> SwapOutcome {
+        eventually("a known outcome", AGAIN, || match self.swap(proposed) {
+            SwapOutcome::Unknown { reason } => Err(reason),
+            known => Ok(known),
+        })
+    }
+}
+
+/// Version `version` of a cluster's record; its nonce is `nonce`.
+fn record(cluster: u128, version: u64, nonce: u128) -> ClusterState {
+    let node = NodeId::new(1).expect("a node number");
+    let incarnation = Incarnation(7);
+    let (host, priority) = ("127.0.0.1".to_owned(), 1);
+    let entry = MemberEntry { incarnation, host, rpc_port: 1, pg_port: 2, priority };
+    ClusterState {
+        version,
+        cluster_id: ClusterId(cluster),
+        epoch: Epoch(0x0101),
+        primary: node,
+        in_sync: BTreeSet::from([Member { node, incarnation }]),
+        members: BTreeMap::from([(node, entry)]),
+        voters: BTreeSet::new(),
+        next_voters: None,
+        mode: Mode::ZooKeeper,
+        nonce: Nonce(nonce),
+        history: TimelineHistory::from_entries(vec![(Epoch(0x0101), Lsn(0))]).expect("history"),
+        not_synchronized_since: None,
+        paused: false,
+    }
+}
+
+#[track_caller]
+fn failure(outcome: SwapOutcome) -> (Option<u64>, String) {
+    match outcome {
+        SwapOutcome::Failed { current, reason, .. } => {
+            (current.map(|record| record.version), reason)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn zookeeper_holds_one_record_changed_by_whoever_is_first() {
+    let ensemble = Ensemble::start(1);
+    let quorum = ensemble.quorum();
+    let (one, two) = (Driver::new(&quorum, 1, &[]), Driver::new(&quorum, 1, &[]));
+    let empty = one.read().expect_err("nothing is there");
+    assert!(empty.contains("holds no record of cluster"), "{empty}");
+    let swapped = failure(one.swap(&record(1, 2, 20)));
+    assert!(swapped.1.contains("ha_zookeeper_path"), "{swapped:?}");
+
+    let first = record(1, 1, 10);
+    assert_eq!(one.create(&first), SwapOutcome::Done);
+    assert_eq!(one.create(&first), SwapOutcome::Done);
+    assert_eq!(failure(two.create(&record(1, 1, 11))).0, Some(1));
+    assert_eq!(two.read(), Ok(first));
+
+    // Both know version 1 and want to be its successor; the second has to look again.
+    assert_eq!(one.swap(&record(1, 2, 20)), SwapOutcome::Done);
+    assert_eq!(failure(two.swap(&record(1, 2, 21))).0, Some(2));
+    assert_eq!(one.swap(&record(1, 2, 20)), SwapOutcome::Done);
+    assert_eq!(two.swap(&record(1, 3, 30)), SwapOutcome::Done);
+    assert_eq!(failure(one.swap(&record(1, 2, 20))).0, Some(3));
+    assert_eq!(one.read(), Ok(record(1, 3, 30)));
+
+    // Many at once: exactly one is the successor of each version.
+    for version in 4..14 {
+        let wanted = |driver: u128| record(1, version, u128::from(version) * 10 + driver);
+        let (a, b) = (wanted(1), wanted(2));
+        let (a, b) = one.bounded(async {
+            tokio::join!(
+                one.coordinator.compare_and_swap(Authority::Rules, a),
+                two.coordinator.compare_and_swap(Authority::Rules, b)
+            )
+        });
+        let done = [a, b].iter().filter(|outcome| **outcome == SwapOutcome::Done).count();
+        assert_eq!(done, 1, "version {version}");
+    }
+
+    // What was left when automatic mode was switched off gives way; anything else does not.
+    let left = ClusterState { mode: Mode::Manual, ..record(1, 14, 140) };
+    assert_eq!(one.swap(&left), SwapOutcome::Done);
+    assert_eq!(failure(two.create(&record(1, 14, 149))).0, Some(14));
+    assert_eq!(two.create(&record(1, 15, 150)), SwapOutcome::Done);
+    assert_eq!(failure(one.create(&record(1, 16, 160))).0, Some(15));
+}
+
+#[test]
+fn a_change_by_another_node_wakes_whoever_watches() {
+    let ensemble = Ensemble::start(1);
+    let (one, two) =
+        (Driver::new(&ensemble.quorum(), 1, &[]), Driver::new(&ensemble.quorum(), 1, &[]));
+    assert_eq!(one.create(&record(1, 1, 10)), SwapOutcome::Done);
+    two.bounded(two.coordinator.watch(0));
+    let early = two
+        .runtime
+        .block_on(async { timeout(Duration::from_millis(200), two.coordinator.watch(1)).await });
+    assert!(early.is_err(), "nothing has changed");
+    assert_eq!(one.swap(&record(1, 2, 20)), SwapOutcome::Done);
+    two.bounded(two.coordinator.watch(1));
+    assert_eq!(two.coordinator.trouble(), None);
+}
+
+#[test]
+fn swaps_go_on_when_the_server_that_leads_is_killed() {
+    let mut ensemble = Ensemble::start(3);
+    let driver = Driver::new(&ensemble.quorum(), 1, &[]);
+    assert_eq!(driver.create(&record(1, 1, 10)), SwapOutcome::Done);
+    for version in 2..5 {
+        ensemble.kill(ensemble.leading());
+        let nonce = u128::from(version) * 10;
+        let outcome = driver.swap_until_known(&record(1, version, nonce));
+        // Nobody else changes the record, so it is there, be it by an earlier sending.
+        assert_eq!(outcome, SwapOutcome::Done, "version {version}");
+        ensemble.start_all();
+    }
+    assert_eq!(driver.read().map(|record| record.version), Ok(4));
+}
+
+#[test]
+fn all_servers_gone_is_told_in_time_and_ends_when_they_are_back() {
+    let mut ensemble = Ensemble::start(1);
+    let quorum = ensemble.quorum();
+    let driver = Driver::new(&quorum, 1, &[("ha_zookeeper_session_timeout", "2s")]);
+    assert_eq!(driver.create(&record(1, 1, 10)), SwapOutcome::Done);
+    ensemble.kill_all();
+    let session_gone = eventually("the end of the session", seconds(30), || {
+        let reason = driver.read().expect_err("no server runs");
+        let told = driver.coordinator.trouble().unwrap_or_default();
+        let ended = told.contains(&format!("ha_zookeeper_quorum = \"{quorum}\""));
+        if ended { Ok(reason) } else { Err(format!("{reason}; {told}")) }
+    });
+    assert!(session_gone.contains("ha_zookeeper_quorum"), "{session_gone}");
+    // Nothing was sent, so it is certain that nothing will happen.
+    let (current, reason) = failure(driver.swap(&record(1, 2, 20)));
+    assert_eq!(current, None, "{reason}");
+    ensemble.start_all();
+    let read = eventually("the record", AGAIN, || driver.read());
+    assert_eq!(read, record(1, 1, 10));
+    assert_eq!(driver.swap_until_known(&record(1, 2, 21)), SwapOutcome::Done);
+}
+
+#[test]
+fn a_hung_server_leaves_a_swap_in_doubt_until_it_is_repeated() {
+    let ensemble = Ensemble::start(1);
+    let driver = Driver::new(&ensemble.quorum(), 1, &[]);
+    assert_eq!(driver.create(&record(1, 1, 10)), SwapOutcome::Done);
+    ensemble.signal_all(Signal::SIGSTOP);
+    let start = Instant::now();
+    let outcome = driver.swap(&record(1, 2, 20));
+    assert!(matches!(outcome, SwapOutcome::Unknown { .. }), "{outcome:?}");
+    assert!(start.elapsed() < seconds(5), "{:?}", start.elapsed());
+    // Still in doubt, although this time nothing can be sent.
+    let again = driver.swap(&record(1, 2, 20));
+    assert!(matches!(again, SwapOutcome::Unknown { .. }), "{again:?}");
+    ensemble.signal_all(Signal::SIGCONT);
+    assert_eq!(driver.swap_until_known(&record(1, 2, 20)), SwapOutcome::Done);
+    assert_eq!(eventually("the record", AGAIN, || driver.read()), record(1, 2, 20));
+}
+
+#[test]
+fn a_wiped_tree_is_not_made_anew_and_old_swaps_do_not_reach_the_next_one() {
+    let ensemble = Ensemble::start(1);
+    let quorum = ensemble.quorum();
+    let (old, other) = (Driver::new(&quorum, 1, &[]), Driver::new(&quorum, 1, &[]));
+    assert_eq!(old.create(&record(1, 1, 10)), SwapOutcome::Done);
+    assert_eq!(old.swap(&record(1, 2, 20)), SwapOutcome::Done);
+    // A frozen node would keep what it knows now; it is made to know nothing newer.
+    let frozen = Driver::new(&quorum, 1, &[]);
+    assert_eq!(frozen.read(), Ok(record(1, 2, 20)));
+    let tree = frozen.bounded(ZooKeeperTree::open(settings(&quorum, &[]), ClusterId(1)));
+    let tree = tree.expect("ZooKeeper");
+    frozen.bounded(tree.remove()).expect("removed");
+    assert!(!frozen.bounded(tree.look()).expect("looked").exists);
+
+    let reason = other.read().expect_err("nothing is there");
+    assert!(reason.contains("the tree was wiped"), "{reason}");
+    let (_, reason) = failure(other.swap(&record(1, 3, 30)));
+    assert!(reason.contains("the tree was wiped"), "{reason}");
+    assert!(!frozen.bounded(tree.look()).expect("looked").exists, "it was made anew");
+
+    // The znode of the next tree reaches the same version as that of the first one.
+    assert_eq!(other.create(&record(1, 9, 90)), SwapOutcome::Done);
+    assert_eq!(other.swap(&record(1, 10, 100)), SwapOutcome::Done);
+    assert_eq!(failure(old.swap(&record(1, 3, 31))).0, Some(10));
+    assert_eq!(failure(frozen.swap(&record(1, 3, 32))).0, Some(10));
+    assert_eq!(other.read(), Ok(record(1, 10, 100)));
+}
+
+#[test]
+fn the_trees_of_other_clusters_and_other_programs_are_refused() {
+    let ensemble = Ensemble::start(1);
+    let quorum = ensemble.quorum();
+    let (ours, theirs) = (Driver::new(&quorum, 1, &[]), Driver::new(&quorum, 2, &[]));
+    // Two clusters under one path do not meet.
+    assert_eq!(ours.create(&record(1, 1, 10)), SwapOutcome::Done);
+    assert_eq!(theirs.create(&record(2, 1, 10)), SwapOutcome::Done);
+    assert_eq!(ours.read(), Ok(record(1, 1, 10)));
+
+    // Somebody copies the other's record over ours, then something else.
+    let state = |cluster| format!("/aerie/{}/state", ClusterId(cluster));
+    ours.bounded(async {
+        let client = Client::connect(&quorum).await.expect("ZooKeeper");
+        let (bytes, _) = client.get_data(&state(2)).await.expect("a record");
+        client.set_data(&state(1), &bytes, None).await.expect("written");
+    });
+    for reason in [
+        ours.read().expect_err("foreign"),
+        failure(ours.swap(&record(1, 2, 20))).1,
+        failure(ours.create(&record(1, 2, 20))).1,
+    ] {
+        let both = [ClusterId(1), ClusterId(2)].map(|id| id.to_string());
+        assert!(both.iter().all(|id| reason.contains(id)), "{reason}");
+    }
+    ours.bounded(async {
+        let client = Client::connect(&quorum).await.expect("ZooKeeper");
+        client.set_data(&state(1), b"hello", None).await.expect("written");
+    });
+    let reason = ours.read().expect_err("not a record");
+    assert!(reason.contains("is not a record of Aerie"), "{reason}");
+    assert_eq!(theirs.read(), Ok(record(2, 1, 10)));
+}
+
+#[test]
+fn who_is_not_let_in_is_told_which_setting_to_look_at() {
+    let ensemble = Ensemble::start(1);
+    let quorum = ensemble.quorum();
+    let mine = Driver::new(&quorum, 1, &[("ha_zookeeper_auth", "digest:aerie:secret")]);
+    assert_eq!(mine.create(&record(1, 1, 10)), SwapOutcome::Done);
+    for (auth, whom) in [("digest:aerie:wrong", "digest:aerie"), ("", "world:anyone")] {
+        let other = Driver::new(&quorum, 1, &[("ha_zookeeper_auth", auth)]);
+        for reason in [
+            other.read().expect_err("no permission"),
+            failure(other.swap(&record(1, 2, 20))).1,
+            failure(other.create(&record(1, 2, 20))).1,
+        ] {
+            let told = reason.contains("set ha_zookeeper_auth") && reason.contains(whom);
+            assert!(told && !reason.contains("wrong"), "{reason}");
+        }
+    }
+    assert_eq!(mine.swap(&record(1, 2, 20)), SwapOutcome::Done);
+
+    // An ACL that the servers do not take, and one that leaves us out.
+    let site = [("ha_zookeeper_acl", "nobody:x:cdrwa"), ("ha_zookeeper_path", "/other")];
+    let (_, reason) = failure(Driver::new(&quorum, 1, &site).create(&record(1, 1, 10)));
+    assert!(reason.contains("ha_zookeeper_acl = \"nobody:x:cdrwa\""), "{reason}");
+    let site = [("ha_zookeeper_acl", "digest:x:aGFzaA==:cdrwa"), ("ha_zookeeper_path", "/third")];
+    let (_, reason) = failure(Driver::new(&quorum, 1, &site).create(&record(1, 1, 10)));
+    assert!(reason.contains("set ha_zookeeper_auth"), "{reason}");
+}
+
+#[test]
+fn a_tree_in_use_is_not_removed() {
+    let ensemble = Ensemble::start(1);
+    let quorum = ensemble.quorum();
+    let node = NodeId::new(3).expect("a node number");
+    let presence = Presence { node, text: "node 3 at h:5437".to_owned() };
+    let driver = Driver::shown(&quorum, 1, &[], Some(presence));
+    assert_eq!(driver.create(&record(1, 1, 10)), SwapOutcome::Done);
+    let tree = driver.bounded(ZooKeeperTree::open(settings(&quorum, &[]), ClusterId(1)));
+    let tree = tree.expect("ZooKeeper");
+    eventually("the node's mark", seconds(30), || {
+        let nodes = driver.bounded(tree.look()).expect("looked").nodes;
+        if nodes == ["node 3 at h:5437"] { Ok(()) } else { Err(format!("{nodes:?}")) }
+    });
+    match driver.bounded(tree.remove()) {
+        Err(FormatError::InUse { path, nodes }) => {
+            assert_eq!(path, format!("/aerie/{}", ClusterId(1)));
+            assert_eq!(nodes, ["node 3 at h:5437"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    driver.coordinator.disconnect();
+    eventually("the removal", seconds(30), || {
+        driver.bounded(tree.remove()).map_err(|error| error.to_string())
+    });
+    // What is not ours stays.
+    driver.bounded(async {
+        let client = Client::connect(&quorum).await.expect("ZooKeeper");
+        let lasting = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        client.create("/aerie/other", b"", &lasting).await.expect("/aerie is still there");
+    });
+}
