@@ -20,6 +20,8 @@ pub enum Cause {
     Again { above: Epoch },
     /// Nothing was heard from the primary for a lease.
     Silence,
+    /// The primary's supervisor reports that its process, with every epoch up to that, has ended.
+    Ended { node: NodeId, upto: Epoch },
     /// The primary handed its reign back; `named`: to this very node, at a person's word.
     Release { named: bool },
     /// An operator asked; `ticket` waits for the answer.
@@ -34,10 +36,18 @@ impl Cause {
         match self {
             Cause::Person { force, .. } => Authority::Person { force, end },
             Cause::ForcedRestart { .. } => Authority::Person { force: true, end },
-            Cause::Restart | Cause::Again { .. } | Cause::Silence | Cause::Release { .. } => {
-                Authority::Rules
-            }
+            Cause::Restart
+            | Cause::Again { .. }
+            | Cause::Silence
+            | Cause::Ended { .. }
+            | Cause::Release { .. } => Authority::Rules,
         }
+    }
+
+    /// The node stands without being asked by a person, and not from itself.
+    #[must_use]
+    pub fn by_rule(self) -> bool {
+        matches!(self, Cause::Silence | Cause::Ended { .. } | Cause::Release { .. })
     }
 
     /// The recorded primary takes over from itself and keeps its set.
@@ -95,6 +105,7 @@ pub enum Refusal {
     NotRecorded { primary: NodeId },
     PrimaryAnswers { node: NodeId, epoch: Epoch },
     PrimaryHeard { by: NodeId },
+    ReignsAgain { node: NodeId, epoch: Epoch },
     Doubtful,
     NeverStands,
     Paused,
@@ -120,6 +131,9 @@ impl fmt::Display for Refusal {
                 "primary {node} still answers at epoch {epoch}; stop it, or ask for a switchover \
                  (--switchover)"
             ),
+            Refusal::ReignsAgain { node, epoch } => {
+                write!(f, "node {node} reigns in epoch {epoch}, above what was reported to be over")
+            }
             Refusal::PrimaryHeard { by } => write!(f, "node {by} still hears the primary"),
             Refusal::Doubtful => f.write_str(
                 "the log's tail is damaged and may hide acknowledged records; no other in-sync \
@@ -188,12 +202,17 @@ impl Attempt {
         if !record.is_in_sync(me) && !forced {
             return Err(Refusal::NotInSync { primary });
         }
-        let by_itself = matches!(self.cause, Cause::Silence | Cause::Release { .. });
+        if let Cause::Ended { upto, .. } = self.cause
+            && record.epoch > upto
+        {
+            return Err(Refusal::ReignsAgain { node: primary, epoch: record.epoch });
+        }
         let never = record.members.get(&me.node).is_some_and(|entry| entry.priority == 0);
-        if by_itself && never {
+        if self.cause.by_rule() && never {
             return Err(Refusal::NeverStands);
         }
-        let unasked = matches!(self.cause, Cause::Silence | Cause::Release { named: false });
+        let named = matches!(self.cause, Cause::Release { named: true });
+        let unasked = self.cause.by_rule() && !named;
         if unasked && record.paused { Err(Refusal::Paused) } else { Ok(()) }
     }
 
@@ -231,10 +250,15 @@ impl Attempt {
         })
     }
 
-    /// Everyone asked has answered.
+    /// Everyone asked has answered, apart from a process that is known to have ended.
     #[must_use]
     pub fn complete(&self, me: Member, record: &ClusterState) -> bool {
-        record.members.keys().all(|node| *node == me.node || self.answers.contains_key(node))
+        let ended = match self.cause {
+            Cause::Ended { node, .. } => Some(node),
+            _ => None,
+        };
+        let silent = |node: NodeId| node == me.node || Some(node) == ended;
+        record.members.keys().all(|node| silent(*node) || self.answers.contains_key(node))
     }
 
     /// The record that makes `candidate` primary: above every epoch met, and with those of the old

@@ -116,6 +116,8 @@ pub enum Request {
     Release { to: Option<NodeId> },
     /// This node's catalog differs from the primary's: leave the set and be seeded anew.
     Reseed { reason: String },
+    /// A supervisor: this member's process ended, and with it its epochs up to that one.
+    Ended { member: Member, upto: Epoch },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod rng;
 mod scenario;
 mod segments;
 mod storage;
+mod supervisor;
 mod world;
 
 use world::{Options, World};

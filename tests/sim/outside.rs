@@ -85,6 +85,9 @@ impl World {
         match fault.clone() {
             Fault::Crash { node, power, down } => {
                 self.crash(node, power);
+                if !power {
+                    self.report_end(node);
+                }
                 self.after(down, Action::Restart { host: node });
             }
             Fault::CrashAll { power } => {

@@ -95,6 +95,12 @@ impl Stage {
                 let id = node(&mut args, "node")?;
                 self.world().crash(id, parsed(&mut args, "power")?.unwrap_or(false));
             }
+            "report-end" => {
+                let (of, to) = (node(&mut args, "of")?, node(&mut args, "to")?);
+                let late = Duration::from_millis(parsed(&mut args, "late-ms")?.unwrap_or(0));
+                let (member, upto) = self.world().end_of(of);
+                self.world().after(late, Action::Report { to, member, upto });
+            }
             "start" => {
                 let id = node(&mut args, "node")?;
                 self.world().after(Duration::ZERO, Action::Restart { host: id });

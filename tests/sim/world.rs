@@ -105,6 +105,12 @@ pub enum Action {
     Restart {
         host: NodeId,
     },
+    /// A supervisor tells of the end of its process.
+    Report {
+        to: NodeId,
+        member: Member,
+        upto: Epoch,
+    },
     /// A segment's agent sends its heartbeat.
     Beat {
         agent: usize,
@@ -360,6 +366,7 @@ impl World {
             Action::Fault => self.fault(),
             Action::Heal(fault) => self.heal(fault),
             Action::Restart { host } => self.restart(host),
+            Action::Report { to, member, upto } => self.hear_of_end(to, member, upto),
             Action::Beat { agent } => self.beat(agent),
             Action::Fts { host, life, event } => self.fts_step(host, life, event),
             Action::FtsWake { host, life } => self.fts_wake(host, life),
@@ -369,6 +376,7 @@ impl World {
     pub fn busy_with(&self, action: &Action) -> Option<NodeId> {
         match action {
             Action::Deliver { to: host, .. }
+            | Action::Report { to: host, .. }
             | Action::Local { host, .. }
             | Action::Wake { host, .. }
             | Action::Flushed { host, .. }

@@ -66,7 +66,11 @@ impl Node {
         self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
         let authority = cause.authority(self.log.end);
         if !matches!(cause, Cause::Restart) {
-            Self::report(Level::Info, format!("standing for the reign: {cause:?}"), effects);
+            let why = match cause {
+                Cause::Ended { node, upto } => format!("node {node} ended, epochs up to {upto}"),
+                _ => format!("{cause:?}"),
+            };
+            Self::report(Level::Info, format!("standing for the reign: {why}"), effects);
         }
         effects.push(Effect::ReadRecord { attempt: self.attempts, authority });
     }
@@ -85,7 +89,7 @@ impl Node {
         let cause = attempt.cause;
         match &attempt.phase {
             Phase::Reading { again_at } if now >= *again_at => {
-                if matches!(cause, Cause::Silence | Cause::Release { .. }) {
+                if cause.by_rule() {
                     // Without the coordinator nobody takes over (rule 15); the primary may be back.
                     self.back_off(now, "the coordinator does not answer", effects);
                 } else {

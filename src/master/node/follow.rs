@@ -56,6 +56,9 @@ impl Node {
         if from.node == self.me.node || epoch.node() != Some(from.node) {
             return;
         }
+        if self.spoken_by_the_dead(from, epoch) {
+            return;
+        }
         if epoch < self.highest_epoch() {
             // A promise without effect yet still binds us: the primary must stop acking (rule 7).
             self.refuse(from.node, epoch, effects);

@@ -14,6 +14,7 @@
 //! ```
 
 mod attempt;
+mod ended;
 mod follow;
 mod log;
 mod pause;
@@ -35,6 +36,7 @@ use crate::types::{
 };
 
 use super::event::{Control, Effect, Event, Level, LogState};
+use ended::Ended;
 use follow::Follow;
 use log::Log;
 use pause::Pausing;
@@ -85,6 +87,8 @@ pub struct Node {
     pub(crate) awaiting_release: Option<(u64, Instant)>,
     /// This node gave its reign away: it does not stand again before then.
     pub(crate) yielded_until: Option<Instant>,
+    /// Whose process has ended, as far as its supervisor told.
+    pub(crate) ended: Option<Ended>,
     /// A checkpoint is wanted (and why), or being fetched.
     pub(crate) seeding: Option<Seeding>,
     /// An operator pauses takeovers, or ends that, through this node, which is not primary.
@@ -126,6 +130,7 @@ impl Node {
             open: false,
             awaiting_release: None,
             yielded_until: None,
+            ended: None,
             seeding: None,
             pausing: None,
             looks_at: now,

@@ -4,7 +4,7 @@
 //! once the primary is gone would be of no use. A standby that hears no primary while takeovers are
 //! paused looks at the record once a lease, since nobody else would tell it that the pause is over.
 
-use crate::ha::{Authority, Cause, SwapOutcome};
+use crate::ha::{Authority, SwapOutcome};
 use crate::types::{ClusterState, Instant, Nonce};
 
 use super::super::event::{Answer, Effect, Level};
@@ -140,14 +140,14 @@ impl Node {
         Nonce(u128::from(self.me.incarnation.0 | 1 << 63) << 64 | u128::from(now.0))
     }
 
-    /// Nothing was heard from the primary for a lease.
+    /// Nothing was heard from the primary for a lease, or its end was reported.
     pub(crate) fn silence(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.paused() {
             self.looks_at = now.after(self.settings.lease);
             let (attempt, authority) = (0, Authority::Rules);
             effects.push(Effect::ReadRecord { attempt, authority });
         } else {
-            self.stand(now, Cause::Silence, effects);
+            self.stand(now, self.own_cause(), effects);
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::replication::Stage;
 use crate::types::{ClusterState, Instant, Lsn, Member, MemberEntry, Message, Mode, NodeId};
 
 use super::super::event::{Answer, Effect, Request};
+use super::ended::Ended;
 use super::reign::{PendingChange, Reign};
 use super::{Node, Role, Seeding};
 
@@ -51,6 +52,9 @@ impl Node {
             Request::Pause { paused } => self.pause(now, ticket, paused, effects),
             Request::Release { to } => self.release(now, ticket, to, effects),
             Request::Reseed { reason } => self.reseed(now, ticket, reason, effects),
+            Request::Ended { member, upto } => {
+                self.end_reported(now, ticket, Ended { member, upto }, effects);
+            }
         }
     }
 
