@@ -5,12 +5,16 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use aerie::master::supervisor::{self, Program};
 use aerie::master::{End, console, init, run};
 use aerie::runtime::config::MasterSettings;
 use aerie::runtime::leave;
 use aerie::types::ClusterId;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+
+/// Added to the arguments of the process that the parent starts.
+const SUPERVISED: &str = "--supervised";
 
 /// Threads for sessions; messages between masters have a thread of their own.
 const WORKERS: usize = 2;
@@ -37,6 +41,13 @@ struct Serve {
     /// Level of the log, or directives such as info,node=debug.
     #[arg(long, default_value = "info")]
     log: String,
+    /// Without the small parent that starts the master again after a crash and tells the other
+    /// masters at once: for where something else starts it again.
+    #[arg(long)]
+    alone: bool,
+    /// The parent's mark on the process that it starts.
+    #[arg(long, hide = true)]
+    supervised: bool,
 }
 
 #[derive(Debug, Args)]
@@ -81,11 +92,12 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 fn main() {
     let flags = Flags::parse();
     let done = match flags.command {
-        Some(Verb::Init(init)) => make(init),
-        None => serve(flags.serve),
+        Some(Verb::Init(init)) => make(init).map(|()| 0),
+        None if flags.serve.alone || flags.serve.supervised => serve(flags.serve),
+        None => supervise(&flags.serve),
     };
     match done {
-        Ok(()) => leave(0),
+        Ok(status) => leave(status),
         Err(error) => {
             eprintln!("hawq-master: {error:#}");
             leave(1)
@@ -120,7 +132,18 @@ fn make(flags: Init) -> Result<()> {
     Ok(())
 }
 
-fn serve(flags: Serve) -> Result<()> {
+/// The parent: one thread, no log, no catalog.
+fn supervise(flags: &Serve) -> Result<i32> {
+    let file = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(THIS_PROGRAM));
+    console::start("hawq-master", &flags.log).map_err(anyhow::Error::msg)?;
+    let (settings, root) = settings(&flags.place, None)?;
+    let arguments = std::env::args_os().skip(1).chain([SUPERVISED.into()]).collect();
+    let program = Program { file, fallback: THIS_PROGRAM.into(), arguments };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(supervisor::supervise(&program, &root, &settings))?)
+}
+
+fn serve(flags: Serve) -> Result<i32> {
     // Now, while the file is still the one that was started: an upgrade in place replaces it.
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(THIS_PROGRAM));
     console::start("hawq-master", &flags.log).map_err(anyhow::Error::msg)?;
@@ -142,7 +165,7 @@ fn serve(flags: Serve) -> Result<()> {
     sessions.shutdown_background();
     rpc.shutdown_background();
     match ended? {
-        End::Stopped => Ok(()),
+        End::Stopped => Ok(0),
         End::Reborn => Err(begin_anew(&program)),
     }
 }

@@ -1,6 +1,7 @@
 //! The Control service: what the `hawq` command asks of a node, whatever its role.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
@@ -9,9 +10,10 @@ use tonic::{Request, Response, Status};
 
 use crate::catalog::{ReadView, digest_of};
 use crate::proto::convert::entry_from_wire;
+use crate::proto::member_from_wire;
 use crate::proto::v1;
 use crate::proto::v1::control_server::Control;
-use crate::types::{Lsn, NodeId};
+use crate::types::{Epoch, Lsn, NodeId};
 
 use super::parts::{Parts, StopMode};
 use super::{Answer, Request as NodeRequest, status};
@@ -62,12 +64,14 @@ impl Control for ControlService {
     }
 
     async fn stop(&self, request: Request<v1::StopRequest>) -> Reply<v1::Outcome> {
-        let mode = match request.into_inner().mode() {
+        let request = request.into_inner();
+        let mode = match request.mode() {
             v1::StopMode::Smart => StopMode::Smart,
             v1::StopMode::Fast => StopMode::Fast,
             v1::StopMode::Immediate => StopMode::Immediate,
             v1::StopMode::Unspecified => return Err(Status::invalid_argument("mode is missing")),
         };
+        self.parts.without_failover.fetch_or(request.without_failover, Ordering::SeqCst);
         self.parts.request_stop(mode);
         Ok(Response::new(v1::Outcome { ok: true, text: "stopping".to_owned() }))
     }
@@ -95,6 +99,14 @@ impl Control for ControlService {
             return Err(Status::failed_precondition("the epoch is not the one followed here"));
         }
         self.ask(NodeRequest::Reseed { reason }).await
+    }
+
+    async fn report_end(&self, request: Request<v1::ReportEndRequest>) -> Reply<v1::Outcome> {
+        let v1::ReportEndRequest { member, upto_epoch } = request.into_inner();
+        let member = member.ok_or_else(|| Status::invalid_argument("member is missing"))?;
+        let member =
+            member_from_wire(&member).map_err(|bad| Status::invalid_argument(bad.to_string()))?;
+        self.ask(NodeRequest::Ended { member, upto: Epoch(upto_epoch) }).await
     }
 
     async fn digest(&self, request: Request<v1::DigestRequest>) -> Reply<v1::DigestReply> {

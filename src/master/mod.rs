@@ -47,12 +47,15 @@ pub mod data_dir;
 mod errands;
 pub mod init;
 mod seeded;
+pub mod supervisor;
 
 mod clients;
 mod found;
+mod handover;
 mod health;
 mod live;
 mod own_address;
+mod role_changes;
 mod run;
 mod services;
 mod start;

@@ -1,6 +1,7 @@
 //! The parts of a running master that its services show and reach.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{broadcast, watch};
@@ -46,6 +47,8 @@ pub(super) struct Parts {
     pub(super) waiters: Arc<Waiters>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) stop: watch::Sender<Option<StopMode>>,
+    /// The whole cluster stops: no standby is to take over from this node.
+    pub(super) without_failover: AtomicBool,
     /// What a takeover has to say while it is watched.
     pub(super) says: broadcast::Sender<String>,
     pub(super) auth: RpcAuth,

@@ -13,6 +13,7 @@ use crate::runtime::config::MasterSettings;
 use super::clients::{Clients, ClientsError};
 use super::data_dir::DataDir;
 use super::fatal::chain;
+use super::handover::hand_over;
 use super::health;
 use super::own_address::{self, OwnAddressError};
 use super::parts::{Parts, StopMode};
@@ -78,7 +79,13 @@ pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<
         }
     };
     tracing::info!("stopping: {mode:?}");
+    if mode == StopMode::Fast {
+        hand_over(&parts).await;
+    }
     clients.stop(mode, &mut wishes).await;
+    if *wishes.borrow() != Some(StopMode::Immediate) {
+        hand_over(&parts).await;
+    }
     if let Some(http) = http {
         http.shutdown().await;
     }
@@ -98,7 +105,7 @@ async fn wished(wishes: &mut watch::Receiver<Option<StopMode>>) -> StopMode {
 }
 
 async fn end(master: Master, immediate: bool) -> End {
-    let Master { parts, threads, lock, reborn, .. } = master;
+    let Master { parts, threads, lock, reborn, told, .. } = master;
     let catalog = parts.catalog.clone();
     let ended = tokio::task::spawn_blocking(move || {
         threads.stop();
@@ -110,6 +117,13 @@ async fn end(master: Master, immediate: bool) -> End {
     });
     if let Err(error) = ended.await {
         tracing::error!("the node did not end in order: {error}");
+    }
+    if let Some(told) = told {
+        // One command may be under way, and the last is to come.
+        let patience = parts.settings.on_role_change_timeout * 2;
+        if tokio::time::timeout(patience, told).await.is_err() {
+            tracing::warn!("ha_on_role_change does not end");
+        }
     }
     tracing::info!("hawq-master stopped");
     if reborn.load(Ordering::SeqCst) { End::Reborn } else { End::Stopped }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
@@ -27,7 +28,7 @@ use super::seed::{MakeCheckpoint, SeedSource};
 use super::start::StartError;
 use super::transport::{PeerAddress, Transport};
 use super::witnesses::{RpcWitnesses, tell_segments};
-use super::{digest_watch, status};
+use super::{digest_watch, role_changes, status};
 
 /// Messages from other masters that wait for the node's loop.
 const MESSAGES_MAX: usize = 4096;
@@ -73,8 +74,9 @@ pub(super) async fn rpc_host(settings: &MasterSettings) -> Result<IpAddr, StartE
 }
 
 impl Services {
-    /// Everything ends with the process or with the node's loop.
-    pub(super) fn start(self, listener: TcpListener, rpc: &Handle) {
+    /// Everything ends with the process or with the node's loop; what is returned has then to be
+    /// waited for.
+    pub(super) fn start(self, listener: TcpListener, rpc: &Handle) -> Option<JoinHandle<()>> {
         let Services { parts, transport, inbox, witnesses, fencing, checkpointer, seeds } = self;
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let me = parts.view().me.node;
@@ -99,7 +101,10 @@ impl Services {
         rpc.spawn(connect_peers(Arc::clone(&parts), transport));
         rpc.spawn(announce_reigns(Arc::clone(&parts), witnesses));
         rpc.spawn(checkpointer.run());
+        let told = parts.settings.on_role_change.is_some();
+        let told = told.then(|| rpc.spawn(role_changes::tell(Arc::clone(&parts))));
         rpc.spawn(digest_watch::run(parts));
+        told
     }
 }
 

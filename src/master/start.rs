@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::catalog::Commit;
 use crate::runtime::config::MasterSettings;
@@ -63,6 +64,8 @@ pub struct Master {
     pub(super) threads: Threads,
     pub(super) lock: DirLock,
     pub(super) reborn: Arc<AtomicBool>,
+    /// Tells of changes of role; the last is that the node's loop has ended.
+    pub(super) told: Option<JoinHandle<()>>,
 }
 
 /// Opens everything and starts the node; `rpc` carries messages and services.
@@ -78,7 +81,7 @@ pub async fn start(
     let listener = services::listen(&settings).await?;
     let Wired { parts, services, commit, threads, lock, reborn, upkeep } =
         wire(settings, found, auth, (clock, rpc))?;
-    services.start(listener, rpc);
+    let told = services.start(listener, rpc);
     rpc.spawn(upkeep.run());
-    Ok(Master { parts, commit, threads, lock, reborn })
+    Ok(Master { parts, commit, threads, lock, reborn, told })
 }

@@ -352,6 +352,7 @@ impl Wiring<'_> {
             waiters: self.waiters,
             sessions: Sessions::new(),
             stop: self.stop,
+            without_failover: AtomicBool::new(false),
             says: self.says,
             auth: self.auth,
             settings: self.settings,

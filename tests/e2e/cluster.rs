@@ -128,7 +128,14 @@ impl Cluster {
     }
 
     pub fn nodes(&self) -> Vec<Node> {
-        self.listing().nodes
+        let mut nodes = self.listing().nodes;
+        for node in &mut nodes {
+            // A supervisor may have started its master again since the file was written.
+            if let Some(child) = node.supervisor_pid.and_then(child_of) {
+                node.pid = Some(child);
+            }
+        }
+        nodes
     }
 
     fn listing(&self) -> Listing {
@@ -320,6 +327,18 @@ pub fn end(pid: i32) {
     eventually("the end of a killed process", seconds(10), || {
         if is_alive(pid) { Err(format!("{pid} lives")) } else { Ok(()) }
     });
+}
+
+/// The one child of a process.
+fn child_of(pid: i32) -> Option<i32> {
+    let parent = |child: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(") ")?;
+        rest.split(' ').nth(1)?.parse::<i32>().ok()
+    };
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|child| parent(child) == Some(pid) && is_alive(*child))
 }
 
 /// A process that is there and not a zombie.

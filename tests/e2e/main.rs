@@ -18,6 +18,7 @@ mod run;
 mod seeding;
 mod segments;
 mod session;
+mod supervisor;
 mod traces;
 mod views;
 mod wait;

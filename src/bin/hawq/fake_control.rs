@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use aerie::proto::v1::control_server::{Control, ControlServer};
 use aerie::proto::v1::{
     ActivateRequest, AdmitRequest, DigestReply, DigestRequest, ForceOpenRequest, Outcome,
-    PauseRequest, Progress, ReleaseRequest, RemoveRequest, ReseedRequest, StatusReply,
-    StatusRequest, StopRequest,
+    PauseRequest, Progress, ReleaseRequest, RemoveRequest, ReportEndRequest, ReseedRequest,
+    StatusReply, StatusRequest, StopRequest,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -102,6 +102,10 @@ impl Control for FakeNode {
 
     async fn digest(&self, _: Request<DigestRequest>) -> Result<Response<DigestReply>, Status> {
         Ok(Response::new(DigestReply::default()))
+    }
+
+    async fn report_end(&self, _: Request<ReportEndRequest>) -> Result<Response<Outcome>, Status> {
+        done()
     }
 
     async fn reseed(&self, _: Request<ReseedRequest>) -> Result<Response<Outcome>, Status> {

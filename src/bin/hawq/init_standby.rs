@@ -304,7 +304,7 @@ async fn stop_removed(environment: &Environment, report: &Report, standby: &Memb
         return;
     };
     report.info(&format!("Stopping gpsyncmaster on {}", standby.host));
-    let request = StopRequest { mode: StopMode::Fast.into() };
+    let request = StopRequest { mode: StopMode::Fast.into(), without_failover: true };
     if let Err(problem) = rpc::bounded(client.stop(request)).await {
         report.warning(&format!("{address} was not stopped: {problem}"));
     }

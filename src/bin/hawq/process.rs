@@ -11,6 +11,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// A master has two processes of this program: it, and the parent that watches it.
+const MASTER: &str = "hawq-master";
+
 const POLL: Duration = Duration::from_millis(50);
 
 /// A process that was seen alive; the start time tells it from a later one of the same pid.
@@ -24,14 +27,20 @@ pub struct Process {
 impl Process {
     /// The daemon `program` that works in `data_dir`.
     pub fn find(program: &str, data_dir: &Path) -> Option<Process> {
-        let entries = fs::read_dir("/proc").ok()?;
-        entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .find_map(|pid| Process::at(pid, program, data_dir))
+        all().find_map(|pid| Process::at(pid, program, data_dir))
     }
 
     /// The process `pid`, if it is that daemon.
     pub fn at(pid: u32, program: &str, data_dir: &Path) -> Option<Process> {
+        Process::with(pid, program, data_dir, false)
+    }
+
+    /// The parent that starts the master in `data_dir` again when it crashes.
+    pub fn supervisor(data_dir: &Path) -> Option<Process> {
+        all().find_map(|pid| Process::with(pid, MASTER, data_dir, true))
+    }
+
+    fn with(pid: u32, program: &str, data_dir: &Path, supervises: bool) -> Option<Process> {
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words: Vec<String> = command
             .split(|byte| *byte == 0)
@@ -40,6 +49,10 @@ impl Process {
         let name = Path::new(words.first()?).file_name()?;
         let is_init = words.get(1).is_some_and(|word| word == "init");
         if name != program || is_init || !works_in(&words, data_dir) {
+            return None;
+        }
+        let serves = words.iter().any(|word| word == "--supervised" || word == "--alone");
+        if supervises == (serves || program != MASTER) {
             return None;
         }
         Some(Process { pid, started: started(pid)? })
@@ -67,6 +80,11 @@ impl Process {
         }
         true
     }
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 fn works_in(words: &[String], data_dir: &Path) -> bool {
@@ -111,6 +129,7 @@ mod tests {
 
         let mut child = Command::new(&program).arg("60").spawn().unwrap();
         let pid = child.id();
+        assert_eq!(Process::supervisor(directory.path()), None);
         assert_eq!(Process::at(pid, "hawq-segment", directory.path()), None, "other directory");
         let process = Process { pid, started: started(pid).unwrap() };
         assert!(process.is_alive());

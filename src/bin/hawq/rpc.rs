@@ -62,9 +62,15 @@ pub async fn status(address: &str, access: &Access) -> Result<StatusReply, Strin
     }
 }
 
-pub async fn stop(address: &str, access: &Access, mode: StopMode) -> Result<Outcome, String> {
+/// With `failover` a primary of an automatic cluster hands its reign to a standby before it ends.
+pub async fn stop(
+    address: &str,
+    access: &Access,
+    (mode, failover): (StopMode, bool),
+) -> Result<Outcome, String> {
     let mut client = connect(address, access).await?;
-    bounded(client.stop(StopRequest { mode: mode.into() })).await
+    let request = StopRequest { mode: mode.into(), without_failover: !failover };
+    bounded(client.stop(request)).await
 }
 
 /// The reply of a call, or why there is none.

@@ -124,6 +124,8 @@ impl Start<'_> {
         let mut child = None;
         if Process::find("hawq-master", data_dir).is_some() {
             self.report.info(&format!("{title} is running already"));
+        } else if Process::supervisor(data_dir).is_some() {
+            self.report.info(&format!("{title} had crashed; its supervisor starts it again"));
         } else {
             child = Some(daemon.start()?);
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use aerie::proto::v1::StopMode;
+use aerie::proto::v1::{self, StatusReply, StopMode};
 use nix::sys::signal::Signal;
 
 use crate::Done;
@@ -54,12 +54,12 @@ pub struct Stop<'a> {
 impl Stop<'_> {
     pub async fn object(&self, object: Object) -> anyhow::Result<bool> {
         match object {
-            Object::Master => self.master("Master").await,
-            Object::Standby => self.master("Standby master").await,
+            Object::Master => self.master("Master", true).await,
+            Object::Standby => self.master("Standby master", true).await,
             Object::Segment | Object::AllSegments => self.segment().await,
             Object::Cluster => {
                 self.report.info("Stop hawq cluster");
-                let mut done = self.master("Master").await?;
+                let mut done = self.master("Master", false).await?;
                 done &= self.segment().await?;
                 match done {
                     true => self.report.info("Cluster stopped successfully"),
@@ -70,23 +70,74 @@ impl Stop<'_> {
         }
     }
 
-    async fn master(&self, title: &str) -> anyhow::Result<bool> {
-        let environment = self.environment;
-        let found = Process::find("hawq-master", &environment.master.data_dir);
-        let (Some(process), Some(peer)) = (found, environment.own_peer()) else {
+    /// With `failover` a standby may take over from a primary that stops.
+    async fn master(&self, title: &str, failover: bool) -> anyhow::Result<bool> {
+        let data_dir = &self.environment.master.data_dir;
+        let supervisor = Process::supervisor(data_dir);
+        let Some(process) = Process::find("hawq-master", data_dir) else {
+            return self.between_two_starts(title, supervisor).await;
+        };
+        if !self.master_process(title, process, (supervisor, failover)).await? {
+            return Ok(false);
+        }
+        if !self.ended(supervisor).await {
+            self.report.error(&format!("{title}'s supervisor does not end"));
+            return Ok(false);
+        }
+        self.report.info(&format!("{title} stopped successfully"));
+        Ok(true)
+    }
+
+    /// The master crashed, and its supervisor is about to start it again.
+    async fn between_two_starts(
+        &self,
+        title: &str,
+        supervisor: Option<Process>,
+    ) -> anyhow::Result<bool> {
+        let Some(process) = supervisor else {
             self.report.info(&format!("{title} is not running, skip"));
             return Ok(true);
         };
+        process.signal(Signal::SIGTERM);
+        let ended = self.ended(supervisor).await;
+        match ended {
+            true => self.report.info(&format!("{title}, which had crashed, is not started again")),
+            false => self.report.error(&format!("{title}'s supervisor does not end")),
+        }
+        Ok(ended)
+    }
+
+    /// A supervisor ends with its master; it may be telling others of a crash.
+    async fn ended(&self, supervisor: Option<Process>) -> bool {
+        match supervisor {
+            Some(process) => process.wait_for_end(KILL_TIMEOUT).await,
+            None => true,
+        }
+    }
+
+    async fn master_process(
+        &self,
+        title: &str,
+        process: Process,
+        (supervisor, failover): (Option<Process>, bool),
+    ) -> anyhow::Result<bool> {
+        let Some(peer) = self.environment.own_peer() else { return Ok(false) };
+        let environment = self.environment;
         self.report.info(&format!("Stop hawq {}", title.to_lowercase()));
         let (address, access) = (peer.rpc_address(), environment.access());
-        let sessions = rpc::status(&address, &access).await.map_or(0, |reply| reply.sessions);
+        let status = rpc::status(&address, &access).await.unwrap_or_default();
+        let sessions = status.sessions;
         if self.mode == Mode::Smart && sessions > 0 {
             self.refuse(sessions);
             return Ok(false);
         }
         self.announce(sessions);
+        if let Some(text) = consequence(&status, failover && self.mode != Mode::Immediate) {
+            self.report.info(&text);
+        }
         let patience = if self.mode == Mode::Immediate { KILL_TIMEOUT } else { self.timeout };
-        let asked = tokio::time::timeout(patience, rpc::stop(&address, &access, wire(self.mode)));
+        let stop = (wire(self.mode), failover);
+        let asked = tokio::time::timeout(patience, rpc::stop(&address, &access, stop));
         let silent = |_| Err(format!("no answer within {} s", patience.as_secs()));
         match asked.await.unwrap_or_else(silent) {
             Ok(outcome) if !outcome.ok => {
@@ -104,14 +155,13 @@ impl Stop<'_> {
                 return Ok(false);
             }
             Err(_) => {
-                process.signal(Signal::SIGKILL);
+                kill(supervisor, process);
             }
         }
-        if !process.wait_for_end(patience).await && !self.kill(process).await {
+        if !process.wait_for_end(patience).await && !self.kill(supervisor, process).await {
             self.report.error(&format!("{title} stop failed"));
             return Ok(false);
         }
-        self.report.info(&format!("{title} stopped successfully"));
         Ok(true)
     }
 
@@ -124,7 +174,7 @@ impl Stop<'_> {
         self.report.info("Stop hawq segment");
         let immediate = self.mode == Mode::Immediate;
         process.signal(if immediate { Signal::SIGKILL } else { Signal::SIGTERM });
-        if !process.wait_for_end(self.timeout).await && !self.kill(process).await {
+        if !process.wait_for_end(self.timeout).await && !self.kill(None, process).await {
             self.report.error("Segments stop failed");
             return Ok(false);
         }
@@ -133,11 +183,11 @@ impl Stop<'_> {
     }
 
     /// Immediate means dead, even when the process does not listen.
-    async fn kill(&self, process: Process) -> bool {
+    async fn kill(&self, supervisor: Option<Process>, process: Process) -> bool {
         if self.mode != Mode::Immediate {
             return false;
         }
-        process.signal(Signal::SIGKILL);
+        kill(supervisor, process);
         process.wait_for_end(KILL_TIMEOUT).await
     }
 
@@ -172,6 +222,36 @@ impl Stop<'_> {
         self.report.info("Will wait for shutdown to complete, this may take some time if");
         self.report.info("there are a large number of active complex transactions, please wait...");
     }
+}
+
+/// The supervisor first, so that it starts nothing again.
+fn kill(supervisor: Option<Process>, process: Process) {
+    for process in supervisor.into_iter().chain([process]) {
+        process.signal(Signal::SIGKILL);
+    }
+}
+
+/// What becomes of the cluster when this master stops; nothing to say of one that is not primary.
+fn consequence(status: &StatusReply, failover: bool) -> Option<String> {
+    let record = status.record.as_ref().filter(|_| status.role == "primary")?;
+    let standbys = record.in_sync.iter().filter(|member| member.node != record.primary);
+    let standbys: Vec<String> = standbys.map(|member| member.node.to_string()).collect();
+    if record.members.len() < 2 {
+        return None;
+    }
+    Some(match (record.mode(), standbys.is_empty(), failover) {
+        (v1::Mode::Manual | v1::Mode::Unspecified, _, _) => {
+            "Manual mode: no standby takes over; \"hawq activate standby\" makes one the primary"
+                .to_owned()
+        }
+        (_, true, _) => "No standby is in sync: none takes over while this master is down".to_owned(),
+        (_, _, true) => {
+            format!("The reign is handed to a standby in sync (node {})", standbys.join(", "))
+        }
+        (_, _, false) => {
+            "The reign is not handed over; a standby that goes on takes over after ha_lease".to_owned()
+        }
+    })
 }
 
 fn wire(mode: Mode) -> StopMode {

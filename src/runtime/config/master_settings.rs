@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::types::NodeId;
 
+use super::fencing::FencingMethod;
 use super::settings::{ConfigError, SettingRow, Settings};
 use super::zookeeper_settings::ZooKeeperSettings;
 
@@ -97,6 +98,12 @@ pub struct MasterSettings {
     pub manual_shrink: ManualShrink,
     pub priority: u32,
     pub failovers_per_hour_max: u32,
+    /// `ha_fencing_methods`, in order.
+    pub fencing_methods: Vec<FencingMethod>,
+    pub fencing_timeout: Duration,
+    /// `ha_on_role_change`: a command for `sh -c`.
+    pub on_role_change: Option<String>,
+    pub on_role_change_timeout: Duration,
     pub digest_interval: Duration,
     /// `aerie_wal_keep`, in bytes.
     pub wal_keep_bytes: u64,
@@ -162,6 +169,11 @@ impl MasterSettings {
                 _ => ManualShrink::Witnessed,
             },
             priority: settings.number("ha_priority"),
+            fencing_methods: FencingMethod::parse_list(settings.text("ha_fencing_methods"))
+                .map_err(|problem| settings.misfit("ha_fencing_methods", problem))?,
+            fencing_timeout: seconds(settings, "ha_fencing_timeout"),
+            on_role_change: settings.optional("ha_on_role_change").map(str::to_owned),
+            on_role_change_timeout: seconds(settings, "ha_on_role_change_timeout"),
             failovers_per_hour_max: settings.number("ha_max_failovers_per_hour"),
             digest_interval: seconds(settings, "ha_digest_interval"),
             wal_keep_bytes: settings.megabytes("aerie_wal_keep") << 20,

@@ -6,6 +6,7 @@
 //! a value is replaced by the environment variable of that name.
 
 mod accepted;
+mod fencing;
 mod find;
 mod master_settings;
 mod sample;
@@ -15,6 +16,7 @@ mod table;
 mod value;
 mod zookeeper_settings;
 
+pub use fencing::FencingMethod;
 pub use find::nearest;
 pub use master_settings::{ManualShrink, MasterSettings, Peer, SyncMode};
 pub use sample::sample_site_xml;

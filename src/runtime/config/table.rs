@@ -310,6 +310,36 @@ pub const SETTINGS: &[Setting] = &[
         "After so many automatic failovers in an hour a person has to act.",
     ),
     setting(
+        "ha_fencing_methods",
+        Kind::Text,
+        "",
+        AVAILABILITY,
+        "What a standby that takes over by itself tries, in order, before it opens: \
+         shell(/path/to/script arguments) or none, separated by commas. Empty: none.",
+    ),
+    setting(
+        "ha_fencing_timeout",
+        TIMEOUT,
+        "30s",
+        AVAILABILITY,
+        "A fencing method that is not done by then has failed.",
+    ),
+    setting(
+        "ha_on_role_change",
+        Kind::Text,
+        "",
+        AVAILABILITY,
+        "Command that is told of each change of role of this node, in order: primary, standby or \
+         closed, the node's number and the epoch. Nothing waits for it. Empty: none.",
+    ),
+    setting(
+        "ha_on_role_change_timeout",
+        TIMEOUT,
+        "10s",
+        AVAILABILITY,
+        "After so long the command of ha_on_role_change is ended.",
+    ),
+    setting(
         "ha_http_port",
         Kind::Integer { min: 0, max: 65_535 },
         "0",

@@ -36,7 +36,8 @@ pub async fn run(
     let names: Vec<String> = record
         .nodes
         .iter()
-        .filter(|node| node.pid.is_none() && is_made(node.kind, Path::new(&node.data_dir)))
+        .filter(|node| node.pid.is_none() && node.supervisor_pid.is_none())
+        .filter(|node| is_made(node.kind, Path::new(&node.data_dir)))
         .map(|node| node.name.clone())
         .collect();
     for name in names {

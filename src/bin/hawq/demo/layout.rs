@@ -83,6 +83,12 @@ impl Layout {
             .or_else(|| Process::find(program, data_dir))
     }
 
+    /// The parent that starts a master again.
+    pub fn supervisor(&self, node: &NodeEntry) -> Option<Process> {
+        let master = node.kind == Kind::Master;
+        master.then(|| Process::supervisor(Path::new(&node.data_dir))).flatten()
+    }
+
     /// As the `hawq` command sees it in that node's environment.
     pub fn environment(&self, name: &str) -> anyhow::Result<Environment> {
         let home = self.home(name).display().to_string();

@@ -52,7 +52,7 @@ async fn up(options: &DemoRun) -> anyhow::Result<Done> {
     };
     if let Err(error) = brought {
         // What we started goes; what ran before stays.
-        processes.kill_started().await;
+        processes.kill_started(&layout).await;
         if let Ok(mut record) = Record::read(&layout) {
             record.refresh(&layout);
             record.write(&layout)?;
@@ -88,7 +88,7 @@ fn watch(layout: &Layout, processes: &mut Processes) -> anyhow::Result<()> {
     let before = record.clone();
     record.refresh(layout);
     for (old, new) in before.nodes.iter().zip(&record.nodes) {
-        if let (Some(pid), None) = (old.pid, new.pid) {
+        if let (Some(pid), None, None) = (old.pid, new.pid, new.supervisor_pid) {
             print(&format!(
                 "{} (pid {pid}) has ended; start it with: hawq demo restart {} --dir {}",
                 old.name,
@@ -126,6 +126,9 @@ async fn status(dir: &Path) -> anyhow::Result<Done> {
     let layout = existing(dir)?;
     let mut record = Record::read(&layout)?;
     record.refresh(&layout);
+    if let Some(_lock) = Lock::try_take(&layout)? {
+        record.write(&layout)?;
+    }
     print(&format!("cluster {}", record.cluster_id));
     let mut all = true;
     for node in &record.nodes {
@@ -158,6 +161,10 @@ async fn restart(dir: &Path, name: &str) -> anyhow::Result<Done> {
     {
         print(&format!("{name} runs already (pid {})", process.pid));
         return Ok(Done::Well);
+    }
+    if let Some(supervisor) = layout.supervisor(&node) {
+        // It waits before it starts its master again; whoever typed this does not want to.
+        processes::end_supervisor(supervisor).await;
     }
     let mut processes = Processes::default();
     let state = processes.start_and_wait(&layout, &mut record, name).await;

@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub struct Processes {
     children: Vec<Child>,
-    started: Vec<Process>,
+    started: Vec<NodeEntry>,
 }
 
 impl Processes {
@@ -73,10 +73,13 @@ impl Processes {
         };
         let daemon = layout.daemon(node, &cluster_id)?;
         let child = daemon.start()?;
-        node.pid = Some(child.id());
+        match node.kind {
+            Kind::Master => node.supervisor_pid = Some(child.id()),
+            Kind::Segment => node.pid = Some(child.id()),
+        }
         let node = node.clone();
         // From here on it is ours to end, whatever happens while we wait for it.
-        self.started.extend(layout.process(&node));
+        self.started.push(node.clone());
         record.write(layout)?;
         let mut child = Some(child);
         let answered = match node.kind {
@@ -94,19 +97,23 @@ impl Processes {
             let seconds = START_TIMEOUT.as_secs();
             anyhow::bail!("{name} does not answer within {seconds} s; {}", daemon.log_tail());
         }
-        Ok(())
+        record.refresh(layout);
+        record.write(layout)
     }
 
     /// After a failed start: ends what this command has started, and nothing else.
-    pub async fn kill_started(&mut self) {
-        for process in self.started.drain(..) {
-            process.signal(Signal::SIGKILL);
-        }
+    pub async fn kill_started(&mut self, layout: &Layout) {
+        // Supervisors first: they would start their masters again.
         for child in &mut self.children {
             let _ = child.kill();
             let _ = child.wait();
         }
         self.children.clear();
+        for node in self.started.drain(..) {
+            for process in layout.supervisor(&node).into_iter().chain(layout.process(&node)) {
+                process.signal(Signal::SIGKILL);
+            }
+        }
     }
 }
 
@@ -151,14 +158,36 @@ pub async fn stop_all(layout: &Layout, record: &Record) -> usize {
         masters.push((!reply.is_ok_and(|reply| reply.role == "primary"), node));
     }
     masters.sort_by_key(|(follows, _)| *follows);
-    let mut stopped = 0;
+    // One after the other, without waiting in between: nobody has a reason to take over.
+    let mut ending = Vec::new();
     for (_, node) in masters {
-        let Some(process) = layout.process(node) else { continue };
+        let (supervisor, process) = (layout.supervisor(node), layout.process(node));
         let address = format!("{HOST}:{}", node.rpc_port);
-        if rpc::stop(&address, &access, StopMode::Fast).await.is_err() {
-            process.signal(Signal::SIGTERM);
+        match process {
+            Some(process) => {
+                let stop = (StopMode::Fast, false);
+                if rpc::stop(&address, &access, stop).await.is_err() {
+                    supervisor.unwrap_or(process).signal(Signal::SIGTERM);
+                }
+            }
+            // Crashed, and not started again yet.
+            None => {
+                if let Some(parent) = supervisor {
+                    parent.signal(Signal::SIGTERM);
+                }
+            }
         }
-        stopped += usize::from(end(process).await);
+        ending.push((process.or(supervisor), supervisor));
+    }
+    let mut stopped = 0;
+    for (process, supervisor) in ending {
+        let Some(process) = process else { continue };
+        let ended = end(process).await;
+        let alone = match supervisor {
+            Some(supervisor) => end(supervisor).await,
+            None => true,
+        };
+        stopped += usize::from(ended && alone);
     }
     let segments: Vec<Process> =
         record.segments().filter_map(|node| layout.process(node)).collect();
@@ -178,6 +207,12 @@ async fn end(process: Process) -> bool {
     }
     process.signal(Signal::SIGKILL);
     process.wait_for_end(STOP_TIMEOUT).await
+}
+
+/// Of a master that has crashed.
+pub async fn end_supervisor(supervisor: Process) {
+    supervisor.signal(Signal::SIGTERM);
+    end(supervisor).await;
 }
 
 /// What a master says of itself, for `hawq demo status`.

@@ -74,6 +74,7 @@ impl Record {
     pub fn refresh(&mut self, layout: &Layout) {
         for node in &mut self.nodes {
             node.pid = layout.process(node).map(|process| process.pid);
+            node.supervisor_pid = layout.supervisor(node).map(|process| process.pid);
         }
     }
 }

@@ -51,7 +51,9 @@ pub fn welcome(layout: &Layout, record: &Record) -> String {
         addresses.join(",")
     );
     let first = record.masters().next();
-    let pid = first.and_then(|node| node.pid).unwrap_or_default();
+    // The supervisor first: it would start its master again.
+    let pids = first.into_iter().flat_map(|node| [node.supervisor_pid, node.pid]).flatten();
+    let pids = pids.map(|pid| pid.to_string()).collect::<Vec<_>>().join(" ");
     text.push_str(&format!(
         "\nIn another terminal:\n  \
          source {}\n  \
@@ -62,7 +64,7 @@ pub fn welcome(layout: &Layout, record: &Record) -> String {
     if standbys > 0 {
         text.push_str(&format!(
             "Lose the primary, and nothing else:\n  \
-             kill -9 {pid}                # master1\n  \
+             kill -9 {pids}          # master1, its supervisor first\n  \
              hawq state                   # says why nobody serves\n  \
              hawq activate standby -a     # the standby takes over\n  \
              psql -c 'select * from gp_segment_configuration order by registration_order'\n  \
