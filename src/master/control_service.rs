@@ -102,11 +102,11 @@ impl Control for ControlService {
     }
 
     async fn report_end(&self, request: Request<v1::ReportEndRequest>) -> Reply<v1::Outcome> {
-        let v1::ReportEndRequest { member, upto_epoch } = request.into_inner();
+        let v1::ReportEndRequest { member, epoch } = request.into_inner();
         let member = member.ok_or_else(|| Status::invalid_argument("member is missing"))?;
         let member =
             member_from_wire(&member).map_err(|bad| Status::invalid_argument(bad.to_string()))?;
-        self.ask(NodeRequest::Ended { member, upto: Epoch(upto_epoch) }).await
+        self.ask(NodeRequest::Ended { member, upto: Epoch(epoch) }).await
     }
 
     async fn digest(&self, request: Request<v1::DigestRequest>) -> Reply<v1::DigestReply> {

@@ -39,5 +39,5 @@ pub(super) async fn hand_over(parts: &Parts) {
 fn could_take_over(view: &NodeView) -> bool {
     let Some(record) = &view.record else { return false };
     let standby = record.in_sync.iter().any(|member| *member != view.me);
-    is_open_primary(view) && record.mode != Mode::Manual && standby
+    is_open_primary(view) && record.mode != Mode::Manual && standby && !record.paused
 }

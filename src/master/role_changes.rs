@@ -39,8 +39,8 @@ impl Role {
     }
 }
 
-/// Until the node's loop ends, which closes it. A role that lasted for less than a command takes may
-/// be left out; the last one never is.
+/// Until the node's loop ends, which closes it. A role that lasted for less than a command takes
+/// may be left out; the last one never is.
 pub(super) async fn tell(parts: Arc<Parts>) {
     let mut node = parts.node.clone();
     let mut told = None;
@@ -79,9 +79,13 @@ fn script(settings: &MasterSettings, role: &str, epoch: Epoch) -> Option<Script>
     Some(Script {
         command: format!("{command} \"$@\""),
         arguments: vec![role.to_owned(), node.clone(), epoch.clone()],
-        environment: [("AERIE_ROLE", role.to_owned()), ("AERIE_NODE", node), ("AERIE_EPOCH", epoch)]
-            .map(|(name, value)| (name.to_owned(), value))
-            .to_vec(),
+        environment: [
+            ("AERIE_ROLE", role.to_owned()),
+            ("AERIE_NODE", node),
+            ("AERIE_EPOCH", epoch),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec(),
         deadline: settings.on_role_change_timeout,
     })
 }

@@ -19,6 +19,6 @@ pub use disk::{Disk, DiskFile};
 pub use file_disk::FileDisk;
 pub use leave::leave;
 pub use net::Net;
-pub use script::Script;
 pub use rpc_auth::{CLUSTER_ID_KEY, CheckRequests, RpcAuth, RpcAuthError, SECRET_KEY};
+pub use script::Script;
 pub use sim_disk::{SimDisk, SimFile};

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
 
+mod address;
 mod bad_input;
 mod cluster;
 mod commands;

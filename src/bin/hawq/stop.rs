@@ -244,12 +244,19 @@ fn consequence(status: &StatusReply, failover: bool) -> Option<String> {
             "Manual mode: no standby takes over; \"hawq activate standby\" makes one the primary"
                 .to_owned()
         }
-        (_, true, _) => "No standby is in sync: none takes over while this master is down".to_owned(),
+        _ if record.paused => {
+            "Automatic failover is paused: no standby takes over before \"hawq ha resume\""
+                .to_owned()
+        }
+        (_, true, _) => {
+            "No standby is in sync: none takes over while this master is down".to_owned()
+        }
         (_, _, true) => {
             format!("The reign is handed to a standby in sync (node {})", standbys.join(", "))
         }
         (_, _, false) => {
-            "The reign is not handed over; a standby that goes on takes over after ha_lease".to_owned()
+            "The reign is not handed over; a standby that goes on takes over after ha_lease"
+                .to_owned()
         }
     })
 }

@@ -1,7 +1,7 @@
 //! Which epochs ended with a process, read from what it left; and the other masters are told.
 //!
-//! The directory is locked meanwhile: were another process at work in it, that one might reign in an
-//! epoch at or below what the file says, and the report would be a lie. Nothing is decided here.
+//! The directory is locked meanwhile: were another process at work in it, that one might reign in
+//! an epoch at or below what the file says, and the report would be a lie. Nothing is decided here.
 
 use std::path::Path;
 use std::time::Duration;
@@ -71,7 +71,10 @@ impl End {
         for _ in 0..TRIES_MAX {
             match tokio::time::timeout(CALL_MAX, self.call(entry)).await {
                 Ok(Ok(text)) => {
-                    tracing::info!("told node {node} of the end of node {}: {text}", self.member.node);
+                    tracing::info!(
+                        "told node {node} of the end of node {}: {text}",
+                        self.member.node
+                    );
                     return;
                 }
                 Ok(Err(error)) => problem = error,
@@ -79,13 +82,16 @@ impl End {
             }
             tokio::time::sleep(RETRY).await;
         }
-        tracing::warn!("cannot tell node {node} of the end of node {}: {problem}", self.member.node);
+        tracing::warn!(
+            "cannot tell node {node} of the end of node {}: {problem}",
+            self.member.node
+        );
     }
 
     async fn call(&self, entry: &MemberEntry) -> Result<String, String> {
         let mut client = control_client(&self.auth, entry, CALL_MAX).await?;
         let member = Some(member_to_wire(self.member));
-        let reply = client.report_end(ReportEndRequest { member, upto_epoch: self.upto.0 }).await;
+        let reply = client.report_end(ReportEndRequest { member, epoch: self.upto.0 }).await;
         Ok(reply.map_err(|status| status.to_string())?.into_inner().text)
     }
 }

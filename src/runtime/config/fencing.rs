@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn methods_are_read_in_order() {
         let shell = |command: &str| FencingMethod::Shell(command.to_owned());
-        let text = "shell(/sbin/ipmi -h $target_host; sleep 1)\n  shell(test -e /x || (exit 1)) , none;";
+        let text =
+            "shell(/sbin/ipmi -h $target_host; sleep 1)\n  shell(test -e /x || (exit 1)) , none;";
         let wanted = vec![
             shell("/sbin/ipmi -h $target_host; sleep 1"),
             shell("test -e /x || (exit 1)"),
