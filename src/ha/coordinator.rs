@@ -21,6 +21,8 @@ pub enum Authority {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadOutcome {
     Record(Box<ClusterState>),
+    /// Nothing was ever put here, or it was wiped.
+    Empty,
     /// No linearizable answer can be had now; the sentence says why and what would help.
     Unavailable {
         reason: String,

@@ -39,6 +39,7 @@ pub(crate) fn record(version: u64, counter: u64, members: u8, in_sync: &[u8]) ->
         voters: BTreeSet::new(),
         next_voters: None,
         mode: Mode::Manual,
+        enabling: None,
         nonce: Nonce(u128::from(version)),
         history: TimelineHistory::default(),
         not_synchronized_since: None,
@@ -115,7 +116,7 @@ fn a_restarted_primary_believes_its_copy_only_when_confirmed() {
             ReadOutcome::Record(found) if *found == mine => Read::Mine,
             ReadOutcome::Record(found) if *found == newer => Read::Newer,
             ReadOutcome::Record(other) => panic!("{name}: {other}"),
-            ReadOutcome::Unavailable { .. } => Read::Unavailable,
+            ReadOutcome::Empty | ReadOutcome::Unavailable { .. } => Read::Unavailable,
         };
         assert_eq!(found, expected, "{name}");
     }

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, NodeId, Nonce, TimelineHistory};
+use crate::types::{
+    ClusterState, Enabling, Epoch, Instant, Lsn, Member, Mode, NodeId, Nonce, TimelineHistory,
+};
 
 use super::Authority;
 
@@ -24,6 +26,10 @@ pub enum Cause {
     Ended { node: NodeId, upto: Epoch },
     /// The primary handed its reign back; `named`: to this very node, at a person's word.
     Release { named: bool },
+    /// The cluster leaves manual mode: the record goes into its new coordinator.
+    Enable { ticket: Option<u64> },
+    /// It does not after all: the new coordinator certainly does not take the record.
+    StayManual { above: Epoch },
     /// An operator asked; `ticket` waits for the answer.
     Person { ticket: u64, force: bool },
     /// An operator opens the recorded primary without hearing from the others.
@@ -40,7 +46,9 @@ impl Cause {
             | Cause::Again { .. }
             | Cause::Silence
             | Cause::Ended { .. }
-            | Cause::Release { .. } => Authority::Rules,
+            | Cause::Release { .. }
+            | Cause::Enable { .. }
+            | Cause::StayManual { .. } => Authority::Rules,
         }
     }
 
@@ -53,13 +61,35 @@ impl Cause {
     /// The recorded primary takes over from itself and keeps its set.
     #[must_use]
     pub fn from_itself(self) -> bool {
-        matches!(self, Cause::Restart | Cause::Again { .. } | Cause::ForcedRestart { .. })
+        match self {
+            Cause::Restart
+            | Cause::Again { .. }
+            | Cause::Enable { .. }
+            | Cause::StayManual { .. }
+            | Cause::ForcedRestart { .. } => true,
+            Cause::Silence
+            | Cause::Ended { .. }
+            | Cause::Release { .. }
+            | Cause::Person { .. } => false,
+        }
+    }
+
+    /// A primary that is open goes on above its own epoch: its sessions wait meanwhile.
+    #[must_use]
+    pub fn keeps_sessions(self) -> bool {
+        matches!(self, Cause::Again { .. } | Cause::Enable { .. } | Cause::StayManual { .. })
+    }
+
+    #[must_use]
+    pub fn forced(self) -> bool {
+        matches!(self, Cause::Person { force: true, .. } | Cause::ForcedRestart { .. })
     }
 
     #[must_use]
     pub fn ticket(self) -> Option<u64> {
         match self {
             Cause::Person { ticket, .. } | Cause::ForcedRestart { ticket } => Some(ticket),
+            Cause::Enable { ticket } => ticket,
             _ => None,
         }
     }
@@ -100,15 +130,34 @@ pub enum Phase {
 /// Why the attempt ends without a reign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    NotInSync { primary: NodeId },
+    NotInSync {
+        primary: NodeId,
+    },
     NotMember,
-    NotRecorded { primary: NodeId },
-    PrimaryAnswers { node: NodeId, epoch: Epoch },
-    PrimaryHeard { by: NodeId },
-    ReignsAgain { node: NodeId, epoch: Epoch },
+    NotRecorded {
+        primary: NodeId,
+    },
+    PrimaryAnswers {
+        node: NodeId,
+        epoch: Epoch,
+    },
+    PrimaryHeard {
+        by: NodeId,
+    },
+    ReignsAgain {
+        node: NodeId,
+        epoch: Epoch,
+    },
     Doubtful,
     NeverStands,
     Paused,
+    /// Manual mode, and nobody asked.
+    PersonDecides,
+    /// The cluster is on its way out of manual mode.
+    Enabling {
+        mode: Mode,
+        primary: NodeId,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -139,6 +188,14 @@ impl fmt::Display for Refusal {
                 "the log's tail is damaged and may hide acknowledged records; no other in-sync \
                  node has confirmed where the log ends",
             ),
+            Refusal::PersonDecides => {
+                f.write_str("in manual mode only a person can order a takeover")
+            }
+            Refusal::Enabling { mode, primary } => write!(
+                f,
+                "node {primary} was about to enable automatic mode ({mode}); start it again, or \
+                 take over with --force if it is gone for good"
+            ),
             Refusal::NeverStands => f.write_str("this node's ha_priority is 0: it never stands"),
             Refusal::Paused => f.write_str(
                 "automatic takeover is paused; \"hawq ha resume\" ends that, \"hawq ha failover\" \
@@ -156,6 +213,10 @@ pub struct Attempt {
     pub answers: BTreeMap<NodeId, Inquiry>,
     /// An operator wants a primary that answers to be asked for its reign.
     pub switchover: bool,
+    /// Whom it has asked for the record.
+    pub asked: Mode,
+    /// The version of what was left in the coordinator when it was last disabled.
+    pub left_version: u64,
     /// Why the record could not be read so far.
     pub waiting_for: Option<String>,
 }
@@ -181,6 +242,8 @@ impl Attempt {
             phase,
             answers: BTreeMap::new(),
             switchover: false,
+            asked: Mode::Manual,
+            left_version: 0,
             waiting_for: None,
         }
     }
@@ -198,7 +261,13 @@ impl Attempt {
         if !record.members.contains_key(&me.node) {
             return Err(Refusal::NotMember);
         }
-        let forced = matches!(self.cause, Cause::Person { force: true, .. });
+        let forced = self.cause.forced();
+        if let Some(enabling) = record.enabling.filter(|_| !forced) {
+            return Err(Refusal::Enabling { mode: enabling.mode(), primary });
+        }
+        if self.cause.by_rule() && record.mode == Mode::Manual {
+            return Err(Refusal::PersonDecides);
+        }
         if !record.is_in_sync(me) && !forced {
             return Err(Refusal::NotInSync { primary });
         }
@@ -232,9 +301,7 @@ impl Attempt {
                 return Err(Refusal::PrimaryHeard { by: node });
             }
         }
-        let forced =
-            matches!(self.cause, Cause::Person { force: true, .. } | Cause::ForcedRestart { .. });
-        if candidate.doubtful && !forced && !self.confirms_end(candidate, record) {
+        if candidate.doubtful && !self.cause.forced() && !self.confirms_end(candidate, record) {
             return Err(Refusal::Doubtful);
         }
         Ok(())
@@ -266,7 +333,7 @@ impl Attempt {
     #[must_use]
     pub fn proposal(&self, candidate: &Candidate<'_>, record: &ClusterState) -> ClusterState {
         let above = match self.cause {
-            Cause::Again { above } => above,
+            Cause::Again { above } | Cause::StayManual { above } => above,
             _ => Epoch::ZERO,
         };
         let met = self.answers.values().map(|answer| answer.followed.max(answer.promised));
@@ -291,18 +358,30 @@ impl Attempt {
             Some(since) if self.cause.from_itself() => Some(since),
             _ => Some(candidate.end),
         };
+        let (mode, enabling) = self.next_mode(record);
         let mut history = candidate.history.clone();
         history.cut(candidate.end);
         history.note(epoch, candidate.end);
         ClusterState {
-            version: record.version + 1,
+            version: record.version.max(self.left_version) + 1,
             epoch,
             primary: candidate.me.node,
             in_sync,
+            mode,
+            enabling,
             nonce: nonce(epoch, 0),
             history,
             not_synchronized_since,
             ..record.clone()
+        }
+    }
+
+    /// A person's force, and a coordinator that certainly refused, end the way out of manual mode.
+    fn next_mode(&self, record: &ClusterState) -> (Mode, Option<Enabling>) {
+        let stays = self.cause.forced() || matches!(self.cause, Cause::StayManual { .. });
+        match record.enabling {
+            Some(Enabling::Decided(mode)) if !stays => (mode, None),
+            announced => (record.mode, announced.filter(|_| !stays)),
         }
     }
 }

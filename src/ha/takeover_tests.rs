@@ -37,6 +37,7 @@ fn record(in_sync: &[u8]) -> ClusterState {
         voters: BTreeSet::new(),
         next_voters: None,
         mode: Mode::Embedded,
+        enabling: None,
         nonce: Nonce(0),
         history: TimelineHistory::default(),
         not_synchronized_since: None,

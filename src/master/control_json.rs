@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
+    ClusterState, Enabling, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
     TimelineHistory, Voter,
 };
 
@@ -32,6 +32,7 @@ struct RecordText {
     voters: Vec<VoterText>,
     next_voters: Option<Vec<VoterText>>,
     mode: String,
+    enabling: Option<String>,
     nonce: String,
     history: Vec<(u64, String)>,
     not_synchronized_since: Option<String>,
@@ -110,6 +111,7 @@ fn record_text(record: &ClusterState) -> RecordText {
         voters: voters(&record.voters),
         next_voters: record.next_voters.as_ref().map(voters),
         mode: record.mode.to_string(),
+        enabling: record.enabling.map(|enabling| enabling.to_string()),
         nonce: format!("{:032x}", record.nonce.0),
         history: history.map(|(epoch, lsn)| (epoch.0, lsn.to_string())).collect(),
         not_synchronized_since: record.not_synchronized_since.map(|lsn| lsn.to_string()),
@@ -147,6 +149,7 @@ fn record_value(text: RecordText) -> Result<ClusterState, String> {
         voters: voters_value(text.voters)?,
         next_voters: text.next_voters.map(voters_value).transpose()?,
         mode: mode_value(&text.mode)?,
+        enabling: text.enabling.as_deref().map(enabling_value).transpose()?,
         nonce: Nonce(u128::from_str_radix(&text.nonce, 16).map_err(|e| format!("nonce: {e}"))?),
         history,
         not_synchronized_since: text
@@ -203,4 +206,12 @@ fn mode_value(text: &str) -> Result<Mode, String> {
     let modes = [Mode::Manual, Mode::Embedded, Mode::ZooKeeper];
     let known = modes.into_iter().find(|mode| mode.to_string() == text);
     known.ok_or_else(|| format!("unknown mode \"{text}\""))
+}
+
+fn enabling_value(text: &str) -> Result<Enabling, String> {
+    match text.split_once(':') {
+        Some(("announced", mode)) => Ok(Enabling::Announced(mode_value(mode)?)),
+        Some(("decided", mode)) => Ok(Enabling::Decided(mode_value(mode)?)),
+        _ => Err(format!("unknown state of enabling \"{text}\"")),
+    }
 }

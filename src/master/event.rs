@@ -4,12 +4,13 @@
 //! perform its effects. An effect that must come after another is not relied on by order of
 //! calls: the driver reports completion by an event, and the node waits for it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::ha::{Authority, ReadOutcome, SwapOutcome};
 use crate::types::{
-    ClusterState, Epoch, Fence, Incarnation, Instant, Lsn, Member, MemberEntry, Message, NodeId,
-    Nonce, TimelineHistory,
+    ClusterState, Epoch, Fence, Incarnation, Instant, Lsn, Member, MemberEntry, Message, Mode,
+    NodeId, Nonce, TimelineHistory, Voter,
 };
 
 /// What a node keeps in its control file, written atomically and durably as a whole.
@@ -114,6 +115,10 @@ pub enum Request {
     Pause { paused: bool },
     /// Hand the reign back, to `to` where given, so that it may be taken over at once.
     Release { to: Option<NodeId> },
+    /// `hawq ha enable`: leave manual mode (primary only).
+    Enable { mode: Mode, voters: BTreeSet<Voter> },
+    /// `hawq ha disable`: back to manual mode (primary only).
+    Disable,
     /// This node's catalog differs from the primary's: leave the set and be seeded anew.
     Reseed { reason: String },
     /// A supervisor: this member's process ended, and with it its epochs up to that one.
@@ -174,10 +179,18 @@ pub enum Effect {
     ReadRecord {
         attempt: u64,
         authority: Authority,
+        /// Whom to ask: the mode says who holds the record.
+        coordinator: Mode,
     },
     Swap {
         authority: Authority,
+        coordinator: Mode,
         proposed: Box<ClusterState>,
+    },
+    /// Put the record into a coordinator that has none, then report `Swapped`.
+    Create {
+        coordinator: Mode,
+        first: Box<ClusterState>,
     },
     /// Fetch a checkpoint from the primary, then report `Seeded` or `SeedFailed`.
     Seed {
@@ -266,6 +279,7 @@ impl fmt::Display for Event {
                 ReadOutcome::Record(record) => {
                     write!(f, "record-read attempt={attempt} {record}")
                 }
+                ReadOutcome::Empty => write!(f, "record-empty attempt={attempt}"),
                 ReadOutcome::Unavailable { reason } => {
                     write!(f, "record-unavailable attempt={attempt} reason={reason}")
                 }
@@ -316,6 +330,7 @@ impl fmt::Display for Effect {
             ),
             Effect::ReadRecord { attempt, .. } => write!(f, "read-record attempt={attempt}"),
             Effect::Swap { proposed, .. } => write!(f, "swap {proposed}"),
+            Effect::Create { first, .. } => write!(f, "create {first}"),
             Effect::Seed { from, reason } => write!(f, "seed from={from} reason={reason}"),
             Effect::Open { fence } => write!(f, "open epoch={}", fence.epoch()),
             Effect::Close { reason } => write!(f, "close reason={reason}"),

@@ -125,6 +125,7 @@ fn first_record(settings: &MasterSettings, identity: &NodeIdentity) -> ClusterSt
         voters: BTreeSet::new(),
         next_voters: None,
         mode: Mode::Manual,
+        enabling: None,
         nonce: Nonce::default(),
         history: TimelineHistory::default(),
         not_synchronized_since: None,

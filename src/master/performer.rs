@@ -17,6 +17,7 @@ use crate::wal::{Frames, Reader};
 use super::answers::Answers;
 use super::applier::ApplyTo;
 use super::control_writer::ControlWrite;
+use super::coordinators::Coordinators;
 use super::door::{Door, Standing};
 use super::fatal::Fatal;
 use super::inbox::Inbox;
@@ -40,7 +41,7 @@ pub(super) struct Performer<C, D: Disk> {
     pub(super) cluster: ClusterId,
     pub(super) me: Member,
     pub(super) tasks: Handle,
-    pub(super) coordinator: Arc<C>,
+    pub(super) coordinators: Arc<Coordinators<C>>,
     pub(super) errands: Box<dyn Errands>,
     pub(super) net: Arc<dyn Net>,
     pub(super) inbox: Arc<Inbox>,
@@ -95,7 +96,9 @@ impl<C: Coordinator, D: Disk> World for Performer<C, D> {
                 let write = ControlWrite { ticket, control };
                 self.taken(self.writes.push(write).is_ok(), "control file");
             }
-            Effect::ReadRecord { .. } | Effect::Swap { .. } => self.ask_coordinator(effect),
+            Effect::ReadRecord { .. } | Effect::Swap { .. } | Effect::Create { .. } => {
+                self.ask_coordinator(effect);
+            }
             Effect::Seed { from, .. } => self.errands.seed(from),
             other => self.answer(other),
         }
@@ -233,18 +236,25 @@ impl<C: Coordinator, D: Disk> Performer<C, D> {
     }
 
     fn ask_coordinator(&self, effect: Effect) {
-        let (coordinator, inbox) = (Arc::clone(&self.coordinator), Arc::clone(&self.inbox));
+        let (coordinators, inbox) = (Arc::clone(&self.coordinators), Arc::clone(&self.inbox));
         match effect {
-            Effect::ReadRecord { attempt, authority } => {
+            Effect::ReadRecord { attempt, authority, coordinator } => {
                 self.tasks.spawn(async move {
-                    let outcome = coordinator.read(authority).await;
+                    let outcome = coordinators.read(coordinator, authority).await;
                     inbox.report(Event::RecordRead { attempt, outcome });
                 });
             }
-            Effect::Swap { authority, proposed } => {
+            Effect::Swap { authority, coordinator, proposed } => {
                 self.tasks.spawn(async move {
                     let nonce = proposed.nonce;
-                    let outcome = coordinator.compare_and_swap(authority, *proposed).await;
+                    let outcome = coordinators.swap(coordinator, authority, *proposed).await;
+                    inbox.report(Event::Swapped { nonce, outcome });
+                });
+            }
+            Effect::Create { coordinator, first } => {
+                self.tasks.spawn(async move {
+                    let nonce = first.nonce;
+                    let outcome = coordinators.create(coordinator, *first).await;
                     inbox.report(Event::Swapped { nonce, outcome });
                 });
             }

@@ -14,7 +14,7 @@ use crate::fts::{Machine, Prober, Settings as FtsSettings};
 use crate::ha::{ManualCoordinator, ManualShrink};
 use crate::runtime::config::{ManualShrink as ShrinkSetting, MasterSettings, SyncMode};
 use crate::runtime::{Clock, FileDisk, Net, RpcAuth};
-use crate::types::{Lsn, TimelineHistory};
+use crate::types::{Lsn, Mode, TimelineHistory};
 use crate::wal::{Reader, Wal};
 
 use super::ControlFile;
@@ -24,6 +24,7 @@ use super::audit::Audit;
 use super::checkpointer::Checkpointer;
 use super::commit::Pipeline;
 use super::control_writer::ControlWriter;
+use super::coordinators::Coordinators;
 use super::data_dir::{DataDir, DirLock, NodeIdentity};
 use super::digest_points::DigestPoints;
 use super::door::Door;
@@ -34,7 +35,7 @@ use super::found::Found;
 use super::inbox::Inbox;
 use super::log_tail::LogTail;
 use super::log_writer::LogWriter;
-use super::node::{Node, NodeSettings, NodeView};
+use super::node::{Node, NodeSettings, NodeView, Timeouts};
 use super::node_loop::NodeLoop;
 use super::parts::{DigestCache, Parts, StopMode};
 use super::performer::Performer;
@@ -206,7 +207,7 @@ impl Wiring<'_> {
             catalog: self.catalog.clone(),
             started: tokio::time::Instant::now(),
             warm_up: self.settings.segment_heartbeat_interval.min(WARM_UP_MAX),
-            timeout: self.settings.coordinator_timeout,
+            timeout: self.settings.coordinator_timeout(Mode::Manual),
             says: self.says.clone(),
             audit: Arc::clone(&self.audit),
         })
@@ -217,7 +218,7 @@ impl Wiring<'_> {
         Fencing { me, node, inbox: Arc::clone(&self.inbox) }
     }
 
-    fn coordinator(
+    fn manual_coordinator(
         &self,
         witnesses: &Arc<RpcWitnesses>,
     ) -> ManualCoordinator<ControlFile, RpcWitnesses> {
@@ -253,7 +254,7 @@ impl Wiring<'_> {
             cluster: self.identity.cluster,
             me: self.identity.member(),
             tasks: self.rpc.clone(),
-            coordinator: Arc::new(self.coordinator(witnesses)),
+            coordinators: Arc::new(Coordinators { manual: self.manual_coordinator(witnesses) }),
             errands: Box::new(self.errands()),
             net: Arc::clone(&self.transport) as Arc<dyn Net>,
             inbox: Arc::clone(&self.inbox),
@@ -370,10 +371,15 @@ impl Wiring<'_> {
 }
 
 fn node_settings(settings: &MasterSettings) -> NodeSettings {
+    let timeouts = |mode| Timeouts {
+        standby: settings.standby_timeout(mode),
+        coordinator: settings.coordinator_timeout(mode),
+    };
     NodeSettings {
         lease: settings.lease,
-        standby_timeout: settings.standby_timeout,
-        coordinator_timeout: settings.coordinator_timeout,
+        manual: timeouts(Mode::Manual),
+        embedded: timeouts(Mode::Embedded),
+        zookeeper: timeouts(Mode::ZooKeeper),
         disk_timeout: settings.disk_timeout,
         strict: settings.sync_mode == SyncMode::Strict,
         ..NodeSettings::default()

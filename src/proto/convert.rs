@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::v1;
 use crate::types::{
-    ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
-    TimelineHistory, Voter,
+    ClusterId, ClusterState, Enabling, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId,
+    Nonce, TimelineHistory, Voter,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -173,6 +173,14 @@ fn mode_from_wire(value: i32) -> Result<Mode, BadField> {
     }
 }
 
+fn enabling_from_wire(mode: i32, decided: bool) -> Result<Option<Enabling>, BadField> {
+    if mode == i32::from(v1::Mode::Unspecified) {
+        return Ok(None);
+    }
+    let mode = mode_from_wire(mode).map_err(|bad| BadField::new("enabling", bad.to_string()))?;
+    Ok(Some(if decided { Enabling::Decided(mode) } else { Enabling::Announced(mode) }))
+}
+
 impl From<ClusterState> for v1::ClusterState {
     fn from(state: ClusterState) -> v1::ClusterState {
         v1::ClusterState {
@@ -185,6 +193,8 @@ impl From<ClusterState> for v1::ClusterState {
             voters: Some(voters_to_wire(&state.voters)),
             next_voters: state.next_voters.as_ref().map(voters_to_wire),
             mode: mode_to_wire(state.mode).into(),
+            enabling: state.enabling.map_or(0, |enabling| mode_to_wire(enabling.mode()).into()),
+            enabling_decided: matches!(state.enabling, Some(Enabling::Decided(_))),
             nonce: state.nonce.0.to_be_bytes().to_vec(),
             history: history_to_wire(&state.history),
             not_synchronized_since_lsn: state.not_synchronized_since.map(|lsn| lsn.0),
@@ -222,6 +232,7 @@ impl TryFrom<v1::ClusterState> for ClusterState {
             voters: voters_from_wire("voters", state.voters.unwrap_or_default())?,
             next_voters,
             mode: mode_from_wire(state.mode)?,
+            enabling: enabling_from_wire(state.enabling, state.enabling_decided)?,
             nonce: Nonce(u128::from_be_bytes(nonce)),
             history: history_from_wire("history", &state.history)?,
             not_synchronized_since: state.not_synchronized_since_lsn.map(Lsn),

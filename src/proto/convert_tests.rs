@@ -42,6 +42,7 @@ fn state() -> ClusterState {
         voters: [voter("a"), voter("b")].into(),
         next_voters: Some([voter("c")].into()),
         mode: Mode::Embedded,
+        enabling: None,
         nonce: Nonce(77 << 100),
         history: history(),
         not_synchronized_since: Some(Lsn(0)),
@@ -141,7 +142,15 @@ fn cluster_states_round_trip_with_and_without_optional_parts() {
         mode: Mode::Manual,
         ..state()
     };
-    for state in [state(), plain, ClusterState { mode: Mode::ZooKeeper, ..state() }] {
+    let announced = Some(Enabling::Announced(Mode::ZooKeeper));
+    let decided = Some(Enabling::Decided(Mode::Embedded));
+    for state in [
+        state(),
+        plain.clone(),
+        ClusterState { enabling: announced, ..plain.clone() },
+        ClusterState { enabling: decided, ..plain },
+        ClusterState { mode: Mode::ZooKeeper, ..state() },
+    ] {
         let bytes = v1::ClusterState::from(state.clone()).encode_to_vec();
         let back = v1::ClusterState::decode(bytes.as_slice()).unwrap();
         assert_eq!(ClusterState::try_from(back), Ok(state));

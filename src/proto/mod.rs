@@ -56,6 +56,7 @@ mod test_record {
             voters: BTreeSet::from([voter("a")]),
             next_voters: Some(BTreeSet::from([voter("a"), voter("b")])),
             mode: Mode::Manual,
+            enabling: None,
             nonce: Nonce(0x1234),
             history: TimelineHistory::from_entries(entries).unwrap(),
             not_synchronized_since: None,

@@ -29,6 +29,35 @@ impl fmt::Display for Mode {
     }
 }
 
+/// A manual cluster on its way to automatic mode: what `mode` is to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Enabling {
+    /// Every member has to know of it first. A person still decides, but nobody takes over from
+    /// another node any more (unless forced).
+    Announced(Mode),
+    /// Every member knows. The primary puts the record into the new coordinator, again and again
+    /// until it is there, and changes nothing before.
+    Decided(Mode),
+}
+
+impl Enabling {
+    #[must_use]
+    pub fn mode(self) -> Mode {
+        match self {
+            Enabling::Announced(mode) | Enabling::Decided(mode) => mode,
+        }
+    }
+}
+
+impl fmt::Display for Enabling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Enabling::Announced(mode) => write!(f, "announced:{mode}"),
+            Enabling::Decided(mode) => write!(f, "decided:{mode}"),
+        }
+    }
+}
+
 /// What the cluster knows of one master-capable node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberEntry {
@@ -65,6 +94,8 @@ pub struct ClusterState {
     /// While voters are being changed: the set that will replace `voters`.
     pub next_voters: Option<BTreeSet<Voter>>,
     pub mode: Mode,
+    /// Manual mode only.
+    pub enabling: Option<Enabling>,
     pub nonce: Nonce,
     pub history: TimelineHistory,
     /// Manual mode: the primary goes on alone since this position.
@@ -98,6 +129,7 @@ impl fmt::Display for ClusterState {
             set.join(","),
             self.mode
         )?;
-        f.write_str(if self.paused { " paused" } else { "" })
+        f.write_str(if self.paused { " paused" } else { "" })?;
+        self.enabling.map_or(Ok(()), |enabling| write!(f, " enabling={enabling}"))
     }
 }

@@ -1,7 +1,7 @@
 //! The record, held linearizably by nobody in particular; questions and answers may get lost.
 
 use aerie::ha::{ReadOutcome, SwapOutcome};
-use aerie::types::{ClusterState, Epoch, Member};
+use aerie::types::{ClusterState, Epoch, Member, Mode, Nonce};
 
 #[derive(Debug)]
 pub struct Register {
@@ -16,7 +16,15 @@ impl Register {
         Register { past: vec![record.clone()], record, up: true }
     }
 
+    /// Nobody has put a record here; what an earlier time left would have a lower version.
+    pub fn empty(like: &ClusterState) -> Register {
+        Register::new(ClusterState { version: 0, nonce: Nonce(u128::MAX), ..like.clone() })
+    }
+
     pub fn read(&self) -> ReadOutcome {
+        if self.record.version == 0 {
+            return ReadOutcome::Empty;
+        }
         ReadOutcome::Record(Box::new(self.record.clone()))
     }
 
@@ -34,7 +42,7 @@ impl Register {
                 met: Epoch::ZERO,
             };
         }
-        if self.record.version + 1 != proposed.version {
+        if self.record.version + 1 != proposed.version || self.record.version == 0 {
             let current = Some(Box::new(self.record.clone()));
             return SwapOutcome::Failed {
                 current,
@@ -56,8 +64,24 @@ impl Register {
             let allowed = by.node == self.record.primary || *proposed == flag;
             assert!(allowed, "only the primary changes its set");
         }
+        assert!(proposed.enabling.is_none(), "what is held here is decided: {proposed}");
         self.record = proposed.clone();
         self.past.push(proposed.clone());
+        SwapOutcome::Done
+    }
+
+    pub fn create(&mut self, first: &ClusterState, by: Member) -> SwapOutcome {
+        if self.record.nonce == first.nonce {
+            return SwapOutcome::Done;
+        }
+        if self.record.mode != Mode::Manual || self.record.version >= first.version {
+            let current = (self.record.version > 0).then(|| Box::new(self.record.clone()));
+            let reason = "another record is there".to_owned();
+            return SwapOutcome::Failed { current, reason, met: Epoch::ZERO };
+        }
+        assert!(by.node == first.primary && first.mode != Mode::Manual, "{by} creates {first}");
+        self.record = first.clone();
+        self.past.push(first.clone());
         SwapOutcome::Done
     }
 }

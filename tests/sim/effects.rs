@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use aerie::ha::{ReadOutcome, SwapOutcome};
 use aerie::master::{Effect, Event, Request};
-use aerie::types::{ClusterState, Epoch, Incarnation, Instant, Lsn, Member, Message, NodeId};
+use aerie::types::{Epoch, Incarnation, Instant, Lsn, Message, NodeId};
 
 use crate::world::{Action, World};
 
@@ -51,12 +50,17 @@ impl World {
                     let wait = Duration::from_micros(800);
                     self.after(wait, Action::Control { host: id, life, ticket, control });
                 }
-                Effect::ReadRecord { attempt, .. } => {
-                    self.soon(200, 5_000, Action::Read { host: id, life, attempt });
+                Effect::ReadRecord { attempt, coordinator, .. } => {
+                    self.soon(200, 5_000, Action::Read { host: id, life, attempt, coordinator });
                 }
-                Effect::Swap { proposed, .. } => {
+                Effect::Swap { proposed, coordinator, .. } => {
                     let late = self.delay_swaps.as_micros() as u64;
-                    self.soon(200 + late, 5_000 + late, Action::Swap { host: id, life, proposed });
+                    let swap = Action::Swap { host: id, life, coordinator, proposed };
+                    self.soon(200 + late, 5_000 + late, swap);
+                }
+                Effect::Create { first, .. } => {
+                    let late = self.delay_swaps.as_micros() as u64;
+                    self.soon(200 + late, 5_000 + late, Action::Create { host: id, life, first });
                 }
                 Effect::Seed { from, .. } => {
                     self.soon(5_000, 400_000, Action::Seed { host: id, life, from });
@@ -178,52 +182,6 @@ impl World {
             self.step(id, life, Event::Recycled { first });
         }
         self.step(id, life, Event::Applied { lsn });
-    }
-
-    pub fn reaches_coordinator(&mut self, id: NodeId) -> bool {
-        let cut = self.links.no_coordinator.contains(&id) || !self.register.up;
-        !cut && (self.calm || !self.rng.percent(3))
-    }
-
-    pub fn read_record(&mut self, id: NodeId, life: u64, attempt: u64) {
-        let outcome = if self.reaches_coordinator(id) && self.reaches_coordinator(id) {
-            self.register.read()
-        } else {
-            ReadOutcome::Unavailable { reason: "no answer".to_owned() }
-        };
-        let wait = if matches!(outcome, ReadOutcome::Record(_)) { 2_000 } else { 100_000 };
-        let event = Event::RecordRead { attempt, outcome };
-        self.soon(200, wait, Action::Local { host: id, life, event });
-    }
-
-    pub fn swap(&mut self, id: NodeId, life: u64, proposed: &ClusterState) {
-        let by = Member { node: id, incarnation: self.hosts[&id].incarnation };
-        let nonce = proposed.nonce;
-        let lost = SwapOutcome::Unknown { reason: "no answer".to_owned() };
-        if !self.reaches_coordinator(id) {
-            if self.rng.percent(30) {
-                // It will arrive all the same, late.
-                let late = Action::Swap { host: id, life, proposed: Box::new(proposed.clone()) };
-                self.soon(10_000, 2_000_000, late);
-            }
-            let event = Event::Swapped { nonce, outcome: lost };
-            self.soon(100_000, 150_000, Action::Local { host: id, life, event });
-            return;
-        }
-        let outcome = self.register.swap(proposed, by);
-        let verdict = match &outcome {
-            SwapOutcome::Done => "done",
-            SwapOutcome::Failed { reason, .. } | SwapOutcome::Unknown { reason } => reason,
-        };
-        let verdict = verdict.to_owned();
-        self.note(|world| format!("swap by {id}: {verdict}; {}", world.register.record));
-        let lost_one = self.lose_answers > 0;
-        self.lose_answers = self.lose_answers.saturating_sub(1);
-        let answered = self.reaches_coordinator(id) && !lost_one;
-        let outcome = if answered { outcome } else { lost };
-        let event = Event::Swapped { nonce, outcome };
-        let wait = if answered { 2_000 } else { 150_000 };
-        self.soon(200, wait, Action::Local { host: id, life, event });
     }
 
     pub fn seed(&mut self, id: NodeId, life: u64, from: NodeId) {

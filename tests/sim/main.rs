@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
 
+mod asking;
 mod checker;
 mod coordinator;
 mod effects;
@@ -15,6 +16,7 @@ mod scenario;
 mod segments;
 mod storage;
 mod supervisor;
+mod turning;
 mod world;
 
 use world::{Options, World};
@@ -74,6 +76,15 @@ fn two_nodes_survive_crashes_and_cuts() {
 #[test]
 fn a_person_activates_the_standby_in_manual_mode() {
     run_all(&Options { nodes: 2, manual: true, ..Options::default() });
+}
+
+#[test]
+fn a_cluster_is_turned_to_automatic_mode_and_back() {
+    for nodes in [2, 3] {
+        let (acked, opens, _) = run_all(&Options { nodes, turns: true, ..Options::default() });
+        let seeds = seeds().count() as u64;
+        assert!(acked > seeds * 20 && opens > seeds, "{acked} writes, {opens} reigns");
+    }
 }
 
 #[test]

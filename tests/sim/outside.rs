@@ -30,7 +30,7 @@ impl World {
 
     pub fn reader(&mut self) {
         self.soon(5_000, 30_000, Action::Reader);
-        if self.options.manual {
+        if self.options.manual || self.options.turns {
             return; // An old primary cut off from all but its readers serves old rows there.
         }
         let now = self.now;
@@ -48,8 +48,9 @@ impl World {
     pub fn person(&mut self) {
         self.soon(500_000, 2_000_000, Action::Person);
         self.force_the_doubtful();
+        self.force_past_a_lost_primary();
         let open = self.hosts.values().any(|host| host.open && host.paused_until <= self.now);
-        if !self.options.manual || open {
+        if !(self.options.manual || self.options.turns) || open {
             return;
         }
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
@@ -62,7 +63,7 @@ impl World {
     /// A lone primary whose log has a damaged tail waits for a person; this one knows that a disk
     /// here never loses what it has flushed.
     pub fn force_the_doubtful(&mut self) {
-        let record = &self.register.record;
+        let record = self.record();
         let host = &self.hosts[&record.primary];
         let alone = record.in_sync.len() == 1 && record.is_in_sync(host.member());
         let waits = host.node.as_ref().map(Node::view);
@@ -164,7 +165,7 @@ impl World {
 
     /// Only where another member of the recorded set still has its data: no rule helps otherwise.
     pub fn wipe(&mut self, id: NodeId) {
-        let record = &self.register.record;
+        let record = self.record();
         let safe =
             self.hosts.values().any(|host| host.id != id && record.is_in_sync(host.member()));
         if !safe {

@@ -51,7 +51,7 @@ impl Stage {
 
     fn status(&mut self) -> String {
         let world = self.world();
-        let mut text = format!("record {}\n", world.register.record);
+        let mut text = format!("record {}\n", world.record());
         for host in world.hosts.values() {
             let line = host.node.as_ref().map(Node::view).map_or("dead".to_owned(), |view| {
                 let open = if view.open { "open" } else { "closed" };

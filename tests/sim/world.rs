@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aerie::master::node::{Node, NodeSettings};
+use aerie::master::node::{Node, NodeSettings, Timeouts};
 use aerie::master::{Control, Event};
 use aerie::types::{
     ClusterId, ClusterState, Epoch, Incarnation, Instant, Lsn, Member, MemberEntry, Message, Mode,
@@ -22,12 +22,22 @@ pub fn control(record: Option<ClusterState>) -> Control {
     Control { followed: Epoch::ZERO, promised: Epoch::ZERO, record }
 }
 
+/// The control file's own rule: a record that was written there in between stays if it is newer.
+fn keep_newer(control: &mut Control, written: Option<ClusterState>) {
+    let rank = |record: &Option<ClusterState>| record.as_ref().map(|r| (r.epoch, r.version));
+    if rank(&written) > rank(&control.record) {
+        control.record = written;
+    }
+}
+
 pub const CLUSTER: ClusterId = ClusterId(0xAE21E);
 
 #[derive(Debug, Clone)]
 pub struct Options {
     pub nodes: u8,
     pub manual: bool,
+    /// Begins in manual mode and is turned to automatic mode and back.
+    pub turns: bool,
     pub strict: bool,
     pub trace: bool,
     pub segments: u64,
@@ -41,6 +51,7 @@ impl Default for Options {
         Options {
             nodes: 3,
             manual: false,
+            turns: false,
             strict: false,
             trace: std::env::var("SEED").is_ok(),
             segments: 3,
@@ -86,12 +97,22 @@ pub enum Action {
         host: NodeId,
         life: u64,
         attempt: u64,
+        coordinator: Mode,
     },
     Swap {
         host: NodeId,
         life: u64,
+        coordinator: Mode,
         proposed: Box<ClusterState>,
     },
+    /// The same for a record that nobody had there before.
+    Create {
+        host: NodeId,
+        life: u64,
+        first: Box<ClusterState>,
+    },
+    /// Somebody enables or disables automatic mode.
+    Turn,
     Seed {
         host: NodeId,
         life: u64,
@@ -134,6 +155,8 @@ pub struct World {
     pub sequence: u64,
     pub hosts: BTreeMap<NodeId, Host>,
     pub register: Register,
+    /// What an omniscient person would know of a cluster's manual times (`turning`).
+    pub by_hand: ClusterState,
     pub links: Links,
     pub checker: Checker,
     pub trace: Vec<String>,
@@ -175,7 +198,8 @@ impl World {
             members: members.collect(),
             voters: BTreeSet::new(),
             next_voters: None,
-            mode: if options.manual { Mode::Manual } else { Mode::Embedded },
+            mode: if options.manual || options.turns { Mode::Manual } else { Mode::Embedded },
+            enabling: None,
             nonce: Nonce(0),
             history: TimelineHistory::default(),
             not_synchronized_since: None,
@@ -203,6 +227,8 @@ impl World {
             (*id, host)
         });
         let hosts = hosts.collect();
+        let register =
+            if options.turns { Register::empty(&record) } else { Register::new(record.clone()) };
         let mut world = World {
             options,
             now: Instant(1_000_000_000),
@@ -210,7 +236,8 @@ impl World {
             queue: BTreeMap::new(),
             sequence: 0,
             hosts,
-            register: Register::new(record),
+            register,
+            by_hand: record,
             links: Links::default(),
             checker: Checker::default(),
             trace: Vec::new(),
@@ -231,6 +258,9 @@ impl World {
         world.after(Duration::from_millis(100), Action::Reader);
         world.after(Duration::from_millis(1500), Action::Fault);
         world.after(Duration::from_secs(1), Action::Person);
+        if world.options.turns {
+            world.after(Duration::from_secs(2), Action::Turn);
+        }
         world.add_segments(world.options.segments);
         world
     }
@@ -291,7 +321,7 @@ impl World {
     /// One open primary, everybody in the set, everybody at the same position.
     pub fn settled(&self) -> bool {
         let open = self.hosts.values().filter(|host| host.open).count();
-        let all = self.register.record.in_sync.len() == self.hosts.len();
+        let all = self.record().in_sync.len() == self.hosts.len();
         let alive = self.hosts.values().all(|host| host.node.is_some());
         let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied()).collect();
         if open != 1 || !all || !alive || applied.len() != 1 {
@@ -307,7 +337,7 @@ impl World {
     }
 
     pub fn picture(&self) -> String {
-        let mut text = format!("{}", self.register.record);
+        let mut text = format!("{}", self.record());
         for host in self.hosts.values() {
             let view = host.node.as_ref().map(Node::view);
             let role = view.as_ref().map_or("dead", |view| view.role);
@@ -353,12 +383,21 @@ impl World {
             Action::Applying { host, life, lsn } => self.apply(host, life, lsn),
             Action::Control { host, life, ticket, control } => {
                 if self.current(host, life) {
-                    self.hosts.get_mut(&host).unwrap().storage.control = *control;
+                    let storage = &mut self.hosts.get_mut(&host).unwrap().storage;
+                    let written = storage.control.record.take();
+                    storage.control = *control;
+                    keep_newer(&mut storage.control, written);
                     self.step(host, life, Event::Persisted { ticket });
                 }
             }
-            Action::Read { host, life, attempt } => self.read_record(host, life, attempt),
-            Action::Swap { host, life, proposed } => self.swap(host, life, &proposed),
+            Action::Read { host, life, attempt, coordinator } => {
+                self.read_record((host, life), attempt, coordinator);
+            }
+            Action::Swap { host, life, coordinator, proposed } => {
+                self.swap((host, life), coordinator, &proposed);
+            }
+            Action::Create { host, life, first } => self.create((host, life), &first),
+            Action::Turn => self.turn(),
             Action::Seed { host, life, from } => self.seed(host, life, from),
             Action::Client => self.client(),
             Action::Reader => self.reader(),
@@ -441,7 +480,7 @@ impl World {
         let lease = Duration::from_millis(500);
         let settings = NodeSettings {
             lease,
-            standby_timeout: if self.options.manual { lease * 2 } else { lease / 2 },
+            manual: Timeouts { standby: lease * 2, coordinator: lease * 3 / 10 },
             strict: self.options.strict,
             ..NodeSettings::default()
         };

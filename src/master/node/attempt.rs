@@ -1,6 +1,6 @@
 //! Standing for the reign: join, read the record, ask around, promise, swap.
 
-use crate::ha::{Attempt, Candidate, Cause, Inquiry, Phase, ReadOutcome, Refusal};
+use crate::ha::{Attempt, Candidate, Cause, Inquiry, Phase, Refusal};
 use crate::types::{ClusterState, Epoch, Instant, Member, Message};
 
 use super::super::event::{Answer, Effect, Level};
@@ -28,13 +28,13 @@ impl Node {
         for to in self.others() {
             effects.push(Effect::Send { to, message: message.clone() });
         }
-        if self.control.record.is_none() || self.automatic() {
-            let (attempt, authority) = (0, crate::ha::Authority::Rules);
-            effects.push(Effect::ReadRecord { attempt, authority });
+        let asks = self.control.record.is_none() || self.automatic() || self.enabling().is_some();
+        if asks {
+            self.read_record(0, None, effects);
         }
     }
 
-    fn recorded_primary(&self) -> bool {
+    pub(crate) fn recorded_primary(&self) -> bool {
         let record = self.control.record.as_ref();
         record.is_some_and(|r| r.primary == self.me.node && r.is_in_sync(self.me))
     }
@@ -58,13 +58,12 @@ impl Node {
     }
 
     pub(crate) fn stand(&mut self, now: Instant, cause: Cause, effects: &mut Vec<Effect>) {
-        if !matches!(cause, Cause::Again { .. }) {
+        if !cause.keeps_sessions() {
             self.leave_role("this node stands for the reign", effects);
         }
         self.attempts += 1;
-        let again_at = now.after(self.settings.coordinator_timeout);
+        let again_at = now.after(self.coordinator_timeout());
         self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
-        let authority = cause.authority(self.log.end);
         if !matches!(cause, Cause::Restart) {
             let why = match cause {
                 Cause::Ended { node, upto } => format!("node {node} ended, epochs up to {upto}"),
@@ -72,7 +71,7 @@ impl Node {
             };
             Self::report(Level::Info, format!("standing for the reign: {why}"), effects);
         }
-        effects.push(Effect::ReadRecord { attempt: self.attempts, authority });
+        self.read_record(self.attempts, Some(cause), effects);
     }
 
     pub(crate) fn attempt_deadline(attempt: &Attempt) -> Option<Instant> {
@@ -101,7 +100,7 @@ impl Node {
                 let proposed = proposed.clone();
                 let authority = cause.authority(self.log.end);
                 self.set_swap_retry(None);
-                effects.push(Effect::Swap { authority, proposed });
+                self.swap(authority, *proposed, effects);
             }
             _ => {}
         }
@@ -116,69 +115,21 @@ impl Node {
     /// Reads once more in the same attempt's name; sessions and tickets keep waiting.
     fn stand_again(&mut self, now: Instant, cause: Cause, effects: &mut Vec<Effect>) {
         self.attempts += 1;
-        let again_at = now.after(self.settings.coordinator_timeout);
+        let again_at = now.after(self.coordinator_timeout());
         self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
         let message = self.hello();
         for to in self.others() {
             effects.push(Effect::Send { to, message: message.clone() });
         }
-        let authority = cause.authority(self.log.end);
-        effects.push(Effect::ReadRecord { attempt: self.attempts, authority });
+        self.read_record(self.attempts, Some(cause), effects);
     }
 
-    pub(crate) fn record_read(
+    pub(crate) fn judge_record(
         &mut self,
         now: Instant,
-        number: u64,
-        outcome: ReadOutcome,
+        record: ClusterState,
         effects: &mut Vec<Effect>,
     ) {
-        let record = match outcome {
-            ReadOutcome::Record(record) => *record,
-            ReadOutcome::Unavailable { reason } => {
-                self.record_unavailable(now, number, &reason, effects);
-                return;
-            }
-        };
-        let current = matches!(&self.role, Role::TakingOver(a)
-            if a.number == number && matches!(a.phase, Phase::Reading { .. }));
-        self.adopt(record.clone(), effects);
-        if let Some(reign) = self.reign_mut().filter(|reign| reign.change.is_none()) {
-            // Somebody else has paused takeovers, or ended that.
-            reign.follow_record(&record);
-        }
-        self.pause_on(now, &record, effects);
-        if current {
-            self.judge_record(now, record, effects);
-        } else if matches!(self.role, Role::Joining { .. }) && self.recorded_primary() {
-            self.join_again(now, effects);
-        } else {
-            self.dethroned_by(now, &record, effects);
-        }
-    }
-
-    fn record_unavailable(
-        &mut self,
-        now: Instant,
-        number: u64,
-        reason: &str,
-        effects: &mut Vec<Effect>,
-    ) {
-        let retry = self.settings.coordinator_timeout;
-        let Role::TakingOver(attempt) = &mut self.role else { return };
-        if attempt.number != number {
-            return;
-        }
-        if attempt.cause.ticket().is_some() {
-            self.give_up(now, reason, effects);
-        } else if let Phase::Reading { again_at } = &mut attempt.phase {
-            // Stays closed and asks again; who looks at the state is told why.
-            *again_at = now.after(retry);
-            attempt.waiting_for = Some(reason.to_owned());
-        }
-    }
-
-    fn judge_record(&mut self, now: Instant, record: ClusterState, effects: &mut Vec<Effect>) {
         let until = now.after(self.settings.inquiry_timeout());
         let Role::TakingOver(attempt) = &mut self.role else { return };
         if let Err(refusal) = attempt.may_stand(self.me, &record) {
@@ -303,7 +254,7 @@ impl Node {
             let proposed = proposed.clone();
             let authority = attempt.cause.authority(end);
             attempt.phase = Phase::Swapping { proposed: proposed.clone(), again_at: None };
-            effects.push(Effect::Swap { authority, proposed });
+            self.swap(authority, *proposed, effects);
         }
     }
 

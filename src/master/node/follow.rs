@@ -155,7 +155,8 @@ impl Node {
     /// own promise has lapsed, and never in manual mode.
     pub(crate) fn stands_at(&self) -> Option<Instant> {
         let record = self.control.record.as_ref()?;
-        let eligible = self.automatic()
+        // On the way out of manual mode the new coordinator may have the record already.
+        let eligible = (self.automatic() || self.enabling().is_some())
             && record.is_in_sync(self.me)
             && record.primary != self.me.node
             && self.seeding.is_none()
@@ -338,7 +339,7 @@ impl Node {
             epoch: follow.epoch,
             flush_lsn: self.log.flushed,
             apply_lsn: self.log.applied,
-            record_version: self.control.record.as_ref().map_or(0, |record| record.version),
+            record_version: self.durable_version(),
             echo: follow.echo,
         };
         effects.push(Effect::Send { to: follow.primary.node, message });

@@ -14,11 +14,14 @@
 //! ```
 
 mod attempt;
+mod changes;
+mod enabling;
 mod ended;
 mod follow;
 mod log;
 mod pause;
 mod peers;
+mod reading;
 mod reign;
 mod release;
 mod requests;
@@ -27,12 +30,14 @@ mod settings;
 mod swap;
 mod view;
 
-pub use settings::NodeSettings;
+pub use settings::{NodeSettings, Timeouts};
 pub use view::{NodeView, StandbyView};
+
+use std::time::Duration;
 
 use crate::ha::{Attempt, Promise};
 use crate::types::{
-    ClusterId, ClusterState, Epoch, Instant, Member, Message, Mode, NodeId, RefuseCause,
+    ClusterId, ClusterState, Enabling, Epoch, Instant, Member, Message, Mode, NodeId, RefuseCause,
 };
 
 use super::event::{Control, Effect, Event, Level, LogState};
@@ -78,6 +83,8 @@ pub struct Node {
     /// The last ticket of `Effect::Persist`, and the last that is durable.
     pub(crate) persist_issued: u64,
     pub(crate) persist_done: u64,
+    /// The ticket with which the record that we know becomes durable.
+    pub(crate) record_ticket: u64,
     pub(crate) attempts: u64,
     /// The highest epoch that a failed takeover met: the next one goes above it.
     pub(crate) met: Epoch,
@@ -89,6 +96,8 @@ pub struct Node {
     pub(crate) yielded_until: Option<Instant>,
     /// Whose process has ended, as far as its supervisor told.
     pub(crate) ended: Option<Ended>,
+    /// The record may have got into a new coordinator without our knowing, in this life or before.
+    pub(crate) create_in_doubt: bool,
     /// A checkpoint is wanted (and why), or being fetched.
     pub(crate) seeding: Option<Seeding>,
     /// An operator pauses takeovers, or ends that, through this node, which is not primary.
@@ -125,16 +134,19 @@ impl Node {
             primary_heard: None,
             persist_issued: 0,
             persist_done: 0,
+            record_ticket: 0,
             attempts: 0,
             met: Epoch::ZERO,
             open: false,
             awaiting_release: None,
             yielded_until: None,
             ended: None,
+            create_in_doubt: false,
             seeding: None,
             pausing: None,
             looks_at: now,
         };
+        node.create_in_doubt = node.decided().is_some();
         effects.push(Effect::Flush { epoch: node.log.history.last_epoch() });
         let named = node.control.record.as_ref().is_some_and(|record| record.primary == me.node);
         if node.log.empty_life() && !named {
@@ -242,7 +254,7 @@ impl Node {
 
     /// Whether the record leaves takeovers to the rules rather than to a person.
     pub(crate) fn automatic(&self) -> bool {
-        self.control.record.as_ref().is_some_and(|record| record.mode != Mode::Manual)
+        self.mode() != Mode::Manual
     }
 
     /// Writes the control file; what depends on it waits for the ticket.
@@ -273,9 +285,35 @@ impl Node {
             return false;
         }
         self.control.followed = self.control.followed.max(record.epoch);
-        self.control.record = Some(record);
-        self.persist(effects);
+        self.know(record, effects);
         true
+    }
+
+    /// Makes `record` the one that this node goes by, durably.
+    pub(crate) fn know(&mut self, record: ClusterState, effects: &mut Vec<Effect>) {
+        self.control.record = Some(record);
+        self.record_ticket = self.persist(effects);
+    }
+
+    /// The version of the record that would be found here after a crash, zero while the newest is
+    /// being written.
+    pub(crate) fn durable_version(&self) -> u64 {
+        let durable = self.persist_done >= self.record_ticket;
+        self.control.record.as_ref().filter(|_| durable).map_or(0, |record| record.version)
+    }
+
+    /// Who decides, as far as this node knows.
+    pub(crate) fn mode(&self) -> Mode {
+        self.control.record.as_ref().map_or(Mode::Manual, |record| record.mode)
+    }
+
+    pub(crate) fn standby_timeout(&self) -> Duration {
+        self.settings.timeouts(self.mode()).standby
+    }
+
+    pub(crate) fn coordinator_timeout(&self) -> Duration {
+        let mode = self.enabling().map_or(self.mode(), Enabling::mode);
+        self.settings.timeouts(mode).coordinator
     }
 
     pub(crate) fn refuse(&self, to: NodeId, refused: Epoch, effects: &mut Vec<Effect>) {

@@ -5,10 +5,13 @@
 //! paused looks at the record once a lease, since nobody else would tell it that the pause is over.
 
 use crate::ha::{Authority, SwapOutcome};
-use crate::types::{ClusterState, Instant, Nonce};
+use crate::types::{ClusterState, Instant, Mode, Nonce};
 
 use super::super::event::{Answer, Effect, Level};
 use super::{Node, Role};
+
+/// An operator waits so many times for the coordinator when the node is not primary.
+const ATTEMPTS_MAX: u32 = 20;
 
 /// A change of the flag on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +53,10 @@ impl Node {
             Self::refuse_request(ticket, "this node is busy; try again", effects);
             return;
         }
-        let again_at = now.after(self.settings.coordinator_timeout);
-        let until = now.after(self.settings.pause_timeout());
+        let again_at = now.after(self.coordinator_timeout());
+        let until = now.after(self.coordinator_timeout() * ATTEMPTS_MAX);
         self.pausing = Some(Pausing { ticket, paused, until, again_at, proposed: None });
-        let (attempt, authority) = (0, Authority::Rules);
-        effects.push(Effect::ReadRecord { attempt, authority });
+        self.read_record(0, None, effects);
     }
 
     /// The record was read linearizably: it is as wanted, or the swap that makes it so is issued.
@@ -65,17 +67,22 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let nonce = self.pause_nonce(now);
-        let again_at = now.after(self.settings.coordinator_timeout);
+        let again_at = now.after(self.coordinator_timeout());
         let Some(pausing) = self.pausing.as_mut().filter(|p| p.proposed.is_none()) else { return };
+        if record.mode == Mode::Manual {
+            // What was left when automatic mode was last disabled stays as it is.
+            self.pause_settled(Err("automatic mode was disabled meanwhile"), effects);
+            return;
+        }
         if record.paused == pausing.paused {
             self.pause_settled(Ok(()), effects);
             return;
         }
         let (version, paused) = (record.version + 1, pausing.paused);
-        let proposed = Box::new(ClusterState { version, paused, nonce, ..record.clone() });
+        let proposed = ClusterState { version, paused, nonce, ..record.clone() };
         pausing.again_at = again_at;
-        pausing.proposed = Some(proposed.clone());
-        effects.push(Effect::Swap { authority: Authority::Rules, proposed });
+        pausing.proposed = Some(Box::new(proposed.clone()));
+        self.swap(Authority::Rules, proposed, effects);
     }
 
     /// The answer to that swap; false when it was another's.
@@ -86,7 +93,7 @@ impl Node {
         outcome: &SwapOutcome,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let again_at = now.after(self.settings.coordinator_timeout / 2);
+        let again_at = now.after(self.coordinator_timeout() / 2);
         let Some(pausing) = &mut self.pausing else { return false };
         let Some(proposed) = pausing.proposed.as_deref().filter(|p| p.nonce == nonce) else {
             return false;
@@ -111,18 +118,17 @@ impl Node {
     }
 
     pub(crate) fn pause_tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let again_at = now.after(self.settings.coordinator_timeout);
+        let again_at = now.after(self.coordinator_timeout());
         let Some(pausing) = &mut self.pausing else { return };
-        let authority = Authority::Rules;
         if now >= pausing.until {
             let reason = "the coordinator has not answered in time; the change may yet take effect";
             self.pause_settled(Err(reason), effects);
         } else if now >= pausing.again_at {
             pausing.again_at = again_at;
-            effects.push(match &pausing.proposed {
-                Some(proposed) => Effect::Swap { authority, proposed: proposed.clone() },
-                None => Effect::ReadRecord { attempt: 0, authority },
-            });
+            match pausing.proposed.as_deref().cloned() {
+                Some(proposed) => self.swap(Authority::Rules, proposed, effects),
+                None => self.read_record(0, None, effects),
+            }
         }
     }
 
@@ -144,8 +150,7 @@ impl Node {
     pub(crate) fn silence(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.paused() {
             self.looks_at = now.after(self.settings.lease);
-            let (attempt, authority) = (0, Authority::Rules);
-            effects.push(Effect::ReadRecord { attempt, authority });
+            self.read_record(0, None, effects);
         } else {
             self.stand(now, self.own_cause(), effects);
         }

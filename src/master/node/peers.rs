@@ -125,6 +125,7 @@ impl Node {
         progress.record_version = progress.record_version.max(ack.record_version);
         self.ship(now, from.node, effects);
         self.advance_commit(now, effects);
+        self.turn_if_due(now, effects);
         self.change_if_due(now, effects);
         self.finish_release(now, effects);
     }

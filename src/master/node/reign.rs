@@ -8,6 +8,7 @@ use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
 use crate::wal::record::encoded_len;
 
 use super::super::event::{Effect, Level, Payload, Rejection};
+use super::enabling::Turn;
 use super::requests::Change;
 use super::{Node, Role};
 
@@ -31,6 +32,8 @@ pub(crate) struct Reign {
     /// After a change that failed, the next one is not tried before then.
     pub(crate) change_not_before: Instant,
     pub(crate) requests: VecDeque<(u64, Change)>,
+    /// The way out of manual mode.
+    pub(crate) turn: Option<Turn>,
     /// The next change is the operator's removal at the head of `requests`.
     pub(crate) removing: bool,
     pub(crate) nonces: u64,
@@ -81,7 +84,9 @@ impl Reign {
     pub(crate) fn take_requests(&mut self) -> Vec<(u64, Change)> {
         let pending = self.change.take().and_then(|change| change.ticket);
         let pending = pending.map(|ticket| (ticket, Change::Nothing));
-        self.requests.drain(..).chain(pending).collect()
+        let turn = self.turn.take().and_then(|turn| turn.ticket);
+        let turn = turn.map(|ticket| (ticket, Change::Nothing));
+        self.requests.drain(..).chain(pending).chain(turn).collect()
     }
 }
 
@@ -117,8 +122,7 @@ impl Node {
         Self::report(Level::Info, text, effects);
         self.control.followed = epoch;
         self.control.promised = Epoch::ZERO;
-        self.control.record = Some(record.clone());
-        self.persist(effects);
+        self.know(record.clone(), effects);
         self.yielded_until = None;
         self.pause_settled(Err("this node took over meanwhile; try again"), effects);
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
@@ -128,8 +132,10 @@ impl Node {
                 (*node, Progress::new(member, now))
             })
             .collect();
+        let turn = self.resumed_turn(now, &record);
         let mut reign = Reign {
             epoch,
+            turn,
             sync: SyncSet::new(record.in_sync.clone()),
             record,
             standbys,
@@ -321,6 +327,7 @@ impl Node {
             self.send_heartbeats(now, effects);
         }
         self.repeat_change(now, effects);
+        self.turn_if_due(now, effects);
         self.change_if_due(now, effects);
         self.finish_release(now, effects);
     }
@@ -377,8 +384,8 @@ impl Node {
         let Some(change) = &mut reign.change else { return };
         if change.again_at.is_some_and(|at| now >= at) {
             change.again_at = None;
-            let proposed = Box::new(change.proposed.clone());
-            effects.push(Effect::Swap { authority: Authority::Rules, proposed });
+            let proposed = change.proposed.clone();
+            self.swap(Authority::Rules, proposed, effects);
         }
     }
 }

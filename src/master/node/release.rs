@@ -16,6 +16,9 @@ impl Node {
     ) {
         let until = now.after(self.settings.release_timeout());
         match &self.role {
+            Role::Primary(reign) if reign.record.enabling.is_some() => {
+                Self::refuse_request(ticket, "automatic mode is being enabled; try again", effects);
+            }
             Role::Primary(reign) if reign.opened => {
                 let able = |node: &NodeId| {
                     reign.record.member(*node).is_some_and(|member| reign.sync.requires(member))

@@ -2,15 +2,13 @@
 //! wish, somebody comes in. And the other things that operators ask of a node.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::ha::{Cause, nonce};
-use crate::replication::Stage;
-use crate::types::{ClusterState, Instant, Lsn, Member, MemberEntry, Message, Mode, NodeId};
+use crate::types::{Instant, Lsn, Member, MemberEntry, Message, Mode, NodeId, Voter};
 
 use super::super::event::{Answer, Effect, Request};
 use super::ended::Ended;
-use super::reign::{PendingChange, Reign};
+use super::reign::PendingChange;
 use super::{Node, Role, Seeding};
 
 /// How many operators' wishes may wait.
@@ -25,6 +23,13 @@ pub(crate) enum Change {
     Remove {
         node: NodeId,
     },
+    /// Announces the way out of manual mode to every member.
+    Announce {
+        mode: Mode,
+        voters: BTreeSet<Voter>,
+    },
+    /// Back to manual mode.
+    Disable,
     /// Not a change: answered when the reign opens.
     Opened,
     Nothing,
@@ -50,6 +55,8 @@ impl Node {
                 self.queue_change(now, ticket, Change::Remove { node }, effects);
             }
             Request::Pause { paused } => self.pause(now, ticket, paused, effects),
+            Request::Enable { mode, voters } => self.enable(now, ticket, (mode, voters), effects),
+            Request::Disable => self.disable(now, ticket, effects),
             Request::Release { to } => self.release(now, ticket, to, effects),
             Request::Reseed { reason } => self.reseed(now, ticket, reason, effects),
             Request::Ended { member, upto } => {
@@ -116,7 +123,7 @@ impl Node {
         effects.push(Effect::Answer { ticket, answer: Answer::Done { text } });
     }
 
-    fn queue_change(
+    pub(crate) fn queue_change(
         &mut self,
         now: Instant,
         ticket: u64,
@@ -211,7 +218,8 @@ impl Node {
 
     /// Proposes the next change of the record, the most urgent first.
     pub(crate) fn change_if_due(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let (timeout, strict) = (self.settings.standby_timeout, self.settings.strict);
+        let (timeout, strict) = (self.standby_timeout(), self.settings.strict);
+        let stays = matches!(self.role, Role::Primary(_));
         let (me, commit) = (self.me, self.log.commit);
         let Some(reign) = self.reign_mut() else { return };
         reign.give_way_to_removal();
@@ -220,7 +228,10 @@ impl Node {
         }
         let removal = if std::mem::take(&mut reign.removing) { reign.wish() } else { None };
         let shrunk = removal.or_else(|| reign.shrink(now, me, (timeout, strict)));
-        let next = shrunk.or_else(|| reign.wish()).or_else(|| reign.grow(now, commit, timeout));
+        let next = shrunk
+            .or_else(|| reign.next_turn(now).filter(|_| stays))
+            .or_else(|| reign.wish())
+            .or_else(|| reign.grow(now, commit, timeout));
         let Some((mut proposed, why, ticket)) = next else { return };
         reign.nonces += 1;
         proposed.version = reign.record.version + 1;
@@ -235,109 +246,6 @@ impl Node {
         let change =
             PendingChange { proposed: proposed.clone(), why, ticket, again_at: None, doubt: None };
         reign.change = Some(change);
-        let authority = crate::ha::Authority::Rules;
-        effects.push(Effect::Swap { authority, proposed: Box::new(proposed) });
-    }
-}
-
-type NextChange = (ClusterState, String, Option<u64>);
-
-impl Reign {
-    /// An operator removes the very standby whose leaving is in doubt: in manual mode a person's
-    /// word settles what the witnesses could not, so the pending change gives way. Both are made
-    /// for the same version, so only one of them can take effect.
-    fn give_way_to_removal(&mut self) {
-        let Some(change) = &self.change else { return };
-        let stuck = change.doubt.is_some() && change.ticket.is_none();
-        let removes = |(_, wish): &(u64, Change)| {
-            let Change::Remove { node } = wish else { return false };
-            self.record.in_sync.iter().any(|member| member.node == *node)
-                && change.proposed.in_sync.iter().all(|member| member.node != *node)
-        };
-        let asked = self.requests.iter().position(removes);
-        if let Some(at) = asked.filter(|_| stuck && self.record.mode == Mode::Manual) {
-            self.requests.swap(0, at);
-            self.change = None;
-            self.sync.reject(self.record.in_sync.clone());
-            self.removing = true;
-        }
-    }
-
-    /// Those who must leave: laggards (rule 3), and those whose data is to be discarded (rule 13)
-    /// or has been: a node with a new data directory is another member.
-    fn shrink(
-        &self,
-        now: Instant,
-        me: Member,
-        (timeout, strict): (Duration, bool),
-    ) -> Option<NextChange> {
-        let mut proposed = self.record.clone();
-        let mut reasons = Vec::new();
-        for (node, (member, reason)) in &self.leaving {
-            proposed.in_sync.retain(|recorded| recorded.node != *node);
-            if let Some(entry) = proposed.members.get_mut(node) {
-                entry.incarnation = member.incarnation;
-            }
-            reasons.push(format!("node {node} leaves the in-sync set: {reason}"));
-        }
-        let slow: BTreeSet<Member> = proposed
-            .in_sync
-            .iter()
-            .copied()
-            .filter(|member| {
-                *member != me
-                    && self.standbys.get(&member.node).is_none_or(|p| now >= p.too_slow_at(timeout))
-            })
-            .collect();
-        let keep = if strict { 2 } else { 1 };
-        for member in slow {
-            if proposed.in_sync.len() > keep {
-                proposed.in_sync.remove(&member);
-                reasons.push(format!("node {} did not flush within {timeout:?}", member.node));
-            }
-        }
-        (proposed != self.record).then(|| (proposed, reasons.join("; "), None))
-    }
-
-    /// What an operator asked for.
-    fn wish(&mut self) -> Option<NextChange> {
-        let position = self.requests.iter().position(|(_, change)| *change != Change::Opened)?;
-        let (ticket, change) = self.requests.remove(position)?;
-        let mut proposed = self.record.clone();
-        let why = match change {
-            Change::Admit { node, entry } => {
-                let known = proposed.members.get(&node).map(|known| known.incarnation);
-                if known.is_some_and(|incarnation| incarnation != entry.incarnation) {
-                    proposed.in_sync.retain(|member| member.node != node);
-                }
-                proposed.members.insert(node, entry);
-                format!("node {node} is a member")
-            }
-            Change::Remove { node } => {
-                proposed.in_sync.retain(|member| member.node != node);
-                proposed.members.remove(&node);
-                format!("node {node} is no longer a member")
-            }
-            Change::Opened | Change::Nothing => return None,
-        };
-        Some((proposed, why, Some(ticket)))
-    }
-
-    /// A standby that has flushed everything up to the commit point, in this epoch (rule 4).
-    fn grow(&self, now: Instant, commit: Lsn, timeout: Duration) -> Option<NextChange> {
-        // Also before the reign opens, but never without the epoch-start record: what lies before
-        // it may have been committed by an earlier reign.
-        let needed = commit.max(self.opens_at);
-        let ready = self.standbys.values().find(|progress| {
-            progress.stage == Stage::Streaming
-                && progress.acked >= needed
-                && now < progress.too_slow_at(timeout)
-                && !self.record.is_in_sync(progress.member)
-                && self.record.member(progress.member.node) == Some(progress.member)
-                && !self.leaving.contains_key(&progress.member.node)
-        })?;
-        let mut proposed = self.record.clone();
-        proposed.in_sync.insert(ready.member);
-        Some((proposed, format!("node {} is in sync", ready.member.node), None))
+        self.swap(crate::ha::Authority::Rules, proposed, effects);
     }
 }

@@ -2,14 +2,24 @@
 
 use std::time::Duration;
 
+use crate::types::Mode;
+
+/// What depends on who decides: a person gives a standby time, the rules do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `ha_standby_timeout`: silent or behind for so long, a standby leaves the set.
+    pub standby: Duration,
+    /// `ha_coordinator_timeout`: one attempt at the coordinator.
+    pub coordinator: Duration,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSettings {
     /// `ha_lease`: how long an ack forbids its sender to stand.
     pub lease: Duration,
-    /// `ha_standby_timeout`: silent or behind for so long, a standby leaves the set.
-    pub standby_timeout: Duration,
-    /// `ha_coordinator_timeout`: one attempt at the coordinator.
-    pub coordinator_timeout: Duration,
+    pub manual: Timeouts,
+    pub embedded: Timeouts,
+    pub zookeeper: Timeouts,
     /// `ha_disk_timeout`: no flush for so long and the reign is given up.
     pub disk_timeout: Duration,
     /// `ha_sync_mode = strict`: no acknowledgement by fewer than two.
@@ -21,6 +31,15 @@ pub struct NodeSettings {
 }
 
 impl NodeSettings {
+    #[must_use]
+    pub fn timeouts(&self, mode: Mode) -> Timeouts {
+        match mode {
+            Mode::Manual => self.manual,
+            Mode::Embedded => self.embedded,
+            Mode::ZooKeeper => self.zookeeper,
+        }
+    }
+
     /// Heartbeats ride on the replication stream this often (rule 10).
     #[must_use]
     pub fn heartbeat_interval(&self) -> Duration {
@@ -39,12 +58,6 @@ impl NodeSettings {
         self.lease / 4
     }
 
-    /// How long an operator waits for a change of the record by a node that is not primary.
-    #[must_use]
-    pub fn pause_timeout(&self) -> Duration {
-        self.coordinator_timeout * 20
-    }
-
     /// How long a handed-back reign may take to finish what is in flight, and how long its old
     /// holder leaves the way free to others.
     #[must_use]
@@ -58,8 +71,9 @@ impl Default for NodeSettings {
         let lease = Duration::from_millis(500);
         NodeSettings {
             lease,
-            standby_timeout: lease / 2,
-            coordinator_timeout: lease * 3 / 10,
+            manual: Timeouts { standby: lease * 10, coordinator: lease * 4 },
+            embedded: Timeouts { standby: lease / 2, coordinator: lease * 3 / 10 },
+            zookeeper: Timeouts { standby: lease / 2, coordinator: lease * 4 },
             disk_timeout: Duration::from_secs(2),
             strict: false,
             window: 8 << 20,

@@ -4,7 +4,7 @@
 //! it (rule 8).
 
 use crate::ha::{Phase, SwapOutcome};
-use crate::types::{ClusterState, Epoch, Instant, Nonce};
+use crate::types::{ClusterState, Epoch, Instant, Mode, Nonce};
 
 use super::super::event::{Effect, Level};
 use super::{Node, Role};
@@ -45,16 +45,21 @@ impl Node {
         match outcome {
             SwapOutcome::Done => self.begin_reign(now, proposed, effects),
             SwapOutcome::Unknown { reason } => {
+                self.create_in_doubt |= self.decided().is_some();
                 Self::report(Level::Warn, format!("takeover in doubt: {reason}"), effects);
-                self.set_swap_retry(Some(now.after(self.settings.coordinator_timeout)));
+                self.set_swap_retry(Some(now.after(self.coordinator_timeout())));
             }
             SwapOutcome::Failed { current: Some(current), met, .. }
-                if self.still_ours(&current) =>
+                if self.still_ours(&current) || self.was_left(&current) =>
             {
                 // A change of our own came in between; the record names us as it did before.
                 self.met = self.met.max(met);
                 self.adopt(*current, effects);
                 self.try_again(now, effects);
+            }
+            SwapOutcome::Failed { current: None, reason, met } if self.may_stay_manual() => {
+                self.met = self.met.max(met);
+                self.stay_manual(now, &reason, effects);
             }
             SwapOutcome::Failed { current, reason, met } => {
                 self.met = self.met.max(met);
@@ -73,6 +78,11 @@ impl Node {
         from_itself && current.primary == self.me.node && current.is_in_sync(self.me)
     }
 
+    /// What was left in the new coordinator when it was last disabled is newer than was thought.
+    fn was_left(&self, current: &ClusterState) -> bool {
+        self.decided().is_some() && current.mode == Mode::Manual
+    }
+
     fn change_swapped(
         &mut self,
         now: Instant,
@@ -80,7 +90,7 @@ impl Node {
         outcome: SwapOutcome,
         effects: &mut Vec<Effect>,
     ) {
-        let retry_at = now.after(self.settings.coordinator_timeout);
+        let retry_at = now.after(self.coordinator_timeout());
         let Some(reign) = self.reign_mut() else { return };
         let Some(change) = &mut reign.change else { return };
         if change.proposed.nonce != nonce {
@@ -101,10 +111,14 @@ impl Node {
                 let record = change.proposed;
                 let text = format!("record changed: {record}; {}", change.why);
                 Self::report(Level::Info, text, effects);
-                self.control.record = Some(record);
-                self.persist(effects);
-                self.change_settled(Ok(()), change.ticket, effects);
-                self.after_change(now, effects);
+                self.know(record, effects);
+                let ticket = self.keep_for_turn(now, change.ticket, effects);
+                self.change_settled(Ok(()), ticket, effects);
+                if self.decided().is_some() {
+                    self.put_record(now, effects);
+                } else {
+                    self.after_change(now, effects);
+                }
             }
             SwapOutcome::Failed { current, reason, .. } => {
                 let change = reign.reject_change(retry_at);
@@ -118,10 +132,7 @@ impl Node {
                         self.adopt((*current).clone(), effects);
                         self.dethroned_by(now, &current, effects);
                     }
-                    None => {
-                        let authority = crate::ha::Authority::Rules;
-                        effects.push(Effect::ReadRecord { attempt: 0, authority });
-                    }
+                    None => self.read_record(0, None, effects),
                 }
                 self.after_change(now, effects);
             }

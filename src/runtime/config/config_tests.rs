@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::runtime::site_xml::SiteXml;
+use crate::types::Mode;
 
 fn settings(properties: &[(&str, &str)]) -> Result<Settings, ConfigError> {
     let mut text = String::from("<configuration>\n");
@@ -36,7 +37,7 @@ fn defaults_are_hawqs_and_the_protocols() {
     );
     assert_eq!(settings.standby_host, None);
     assert_eq!(settings.lease, Duration::from_millis(500));
-    assert_eq!(settings.standby_timeout, Duration::from_secs(5));
+    assert_eq!(settings.standby_timeout(Mode::Manual), Duration::from_secs(5));
     assert_eq!(settings.commit_timeout, Duration::from_secs(30));
     assert_eq!(settings.segment_heartbeat_interval, Duration::from_secs(30));
     assert_eq!(settings.segment_heartbeat_timeout, Duration::from_secs(300));

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::types::NodeId;
+use crate::types::{Mode, NodeId};
 
 use super::fencing::FencingMethod;
 use super::settings::{ConfigError, SettingRow, Settings};
@@ -90,8 +90,10 @@ pub struct MasterSettings {
     /// `None`: no ZooKeeper was named.
     pub zookeeper: Option<ZooKeeperSettings>,
     pub lease: Duration,
-    pub standby_timeout: Duration,
-    pub coordinator_timeout: Duration,
+    /// `ha_standby_timeout`; by default it depends on the mode.
+    standby_timeout: Option<Duration>,
+    /// `ha_coordinator_timeout`; by default it depends on the mode.
+    coordinator_timeout: Option<Duration>,
     pub disk_timeout: Duration,
     pub commit_timeout: Duration,
     pub sync_mode: SyncMode,
@@ -152,12 +154,8 @@ impl MasterSettings {
             segment_reject_limit: settings.real("hawq_rm_rejectrequest_nseg_limit"),
             zookeeper: ZooKeeperSettings::new(settings)?,
             lease,
-            standby_timeout: settings
-                .duration("ha_standby_timeout")
-                .unwrap_or(STANDBY_TIMEOUT_MANUAL),
-            coordinator_timeout: settings
-                .duration("ha_coordinator_timeout")
-                .unwrap_or(COORDINATOR_TIMEOUT),
+            standby_timeout: settings.duration("ha_standby_timeout"),
+            coordinator_timeout: settings.duration("ha_coordinator_timeout"),
             disk_timeout: seconds(settings, "ha_disk_timeout"),
             commit_timeout: seconds(settings, "ha_commit_timeout"),
             sync_mode: match settings.text("ha_sync_mode") {
@@ -188,8 +186,8 @@ impl MasterSettings {
     /// `pg_settings` shows what is in force: values that were derived, and PostgreSQL's `port`.
     fn show_effective(&mut self) {
         for (name, time) in [
-            ("ha_standby_timeout", self.standby_timeout),
-            ("ha_coordinator_timeout", self.coordinator_timeout),
+            ("ha_standby_timeout", self.standby_timeout(Mode::Manual)),
+            ("ha_coordinator_timeout", self.coordinator_timeout(Mode::Manual)),
         ] {
             if let Some(row) = self.rows.iter_mut().find(|row| row.name == name) {
                 row.setting = time.as_millis().to_string();
@@ -201,6 +199,31 @@ impl MasterSettings {
             self.rows.push(SettingRow { name, setting, ..row });
             self.rows.sort_by(|left, right| left.name.cmp(&right.name));
         }
+    }
+
+    /// How long a standby has before it leaves the in-sync set.
+    #[must_use]
+    pub fn standby_timeout(&self, mode: Mode) -> Duration {
+        self.standby_timeout.unwrap_or(match mode {
+            Mode::Manual => STANDBY_TIMEOUT_MANUAL,
+            Mode::Embedded | Mode::ZooKeeper => self.lease / 2,
+        })
+    }
+
+    /// Bound of one request to the coordinator.
+    #[must_use]
+    pub fn coordinator_timeout(&self, mode: Mode) -> Duration {
+        self.coordinator_timeout.unwrap_or(match mode {
+            Mode::Embedded => self.lease * 3 / 10,
+            Mode::Manual | Mode::ZooKeeper => COORDINATOR_TIMEOUT,
+        })
+    }
+
+    /// With these, a cut link shrinks the set before a standby can stand: what a primary that waits
+    /// for its standby needs, and the standby's lease allows (protocol, section 3).
+    #[must_use]
+    pub fn shrinks_in_time(&self, mode: Mode) -> bool {
+        self.standby_timeout(mode) + self.coordinator_timeout(mode) < self.lease
     }
 
     /// A peer by its number.

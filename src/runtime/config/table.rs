@@ -232,14 +232,16 @@ pub const SETTINGS: &[Setting] = &[
         TIMEOUT,
         "",
         AVAILABILITY,
-        "A standby that does not flush for so long leaves the in-sync set. Empty: 5s.",
+        "A standby that does not flush for so long leaves the in-sync set. Empty: 5s in manual mode, else \
+         half of ha_lease.",
     ),
     setting(
         "ha_coordinator_timeout",
         TIMEOUT,
         "",
         AVAILABILITY,
-        "Bound of one request to the coordinator. Empty: 2s.",
+        "Bound of one request to the coordinator. Empty: 0.3 times ha_lease where the masters hold \
+         the record themselves, else 2s.",
     ),
     setting(
         "ha_disk_timeout",
