@@ -9,14 +9,14 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::catalog::{ReadView, digest_of};
-use crate::proto::convert::entry_from_wire;
+use crate::proto::convert::{entry_from_wire, mode_from_wire};
 use crate::proto::member_from_wire;
 use crate::proto::v1;
 use crate::proto::v1::control_server::Control;
 use crate::types::{Epoch, Lsn, NodeId};
 
 use super::parts::{Parts, StopMode};
-use super::{Answer, Request as NodeRequest, status};
+use super::{Answer, Request as NodeRequest, enable, status};
 
 /// An operator waits this long for the node; a takeover asks witnesses and flushes on the way.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -74,6 +74,24 @@ impl Control for ControlService {
         self.parts.without_failover.fetch_or(request.without_failover, Ordering::SeqCst);
         self.parts.request_stop(mode);
         Ok(Response::new(v1::Outcome { ok: true, text: "stopping".to_owned() }))
+    }
+
+    async fn enable(&self, request: Request<v1::EnableRequest>) -> Reply<v1::Outcome> {
+        let mode = request.into_inner().mode;
+        let mode = mode_from_wire(mode).map_err(|bad| Status::invalid_argument(bad.to_string()))?;
+        let (ok, text) = match enable::enable(&self.parts, mode).await {
+            Ok(text) => (true, text),
+            Err(reason) => (false, reason),
+        };
+        Ok(Response::new(v1::Outcome { ok, text }))
+    }
+
+    async fn disable(&self, _: Request<v1::DisableRequest>) -> Reply<v1::Outcome> {
+        let (ok, text) = match enable::disable(&self.parts).await {
+            Ok(text) => (true, text),
+            Err(reason) => (false, reason),
+        };
+        Ok(Response::new(v1::Outcome { ok, text }))
     }
 
     async fn force_open(&self, _: Request<v1::ForceOpenRequest>) -> Reply<v1::Outcome> {

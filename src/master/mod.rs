@@ -45,6 +45,7 @@ mod status;
 
 pub mod console;
 pub mod data_dir;
+mod enable;
 mod errands;
 pub mod init;
 mod seeded;

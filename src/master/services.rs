@@ -28,7 +28,7 @@ use super::seed::{MakeCheckpoint, SeedSource};
 use super::start::StartError;
 use super::transport::{PeerAddress, Transport};
 use super::witnesses::{RpcWitnesses, tell_segments};
-use super::{digest_watch, role_changes, status};
+use super::{digest_watch, enable, role_changes, status};
 
 /// Messages from other masters that wait for the node's loop.
 const MESSAGES_MAX: usize = 4096;
@@ -100,6 +100,7 @@ impl Services {
         rpc.spawn(deliver(received, inbox));
         rpc.spawn(connect_peers(Arc::clone(&parts), transport));
         rpc.spawn(announce_reigns(Arc::clone(&parts), witnesses));
+        rpc.spawn(enable::keep_enabled(Arc::clone(&parts)));
         rpc.spawn(checkpointer.run());
         let told = parts.settings.on_role_change.is_some();
         let told = told.then(|| rpc.spawn(role_changes::tell(Arc::clone(&parts))));

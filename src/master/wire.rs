@@ -24,7 +24,7 @@ use super::audit::Audit;
 use super::checkpointer::Checkpointer;
 use super::commit::Pipeline;
 use super::control_writer::ControlWriter;
-use super::coordinators::Coordinators;
+use super::coordinators::{Coordinators, zookeeper};
 use super::data_dir::{DataDir, DirLock, NodeIdentity};
 use super::digest_points::DigestPoints;
 use super::door::Door;
@@ -218,6 +218,15 @@ impl Wiring<'_> {
         Fencing { me, node, inbox: Arc::clone(&self.inbox) }
     }
 
+    fn coordinators(
+        &self,
+        witnesses: &Arc<RpcWitnesses>,
+    ) -> Coordinators<ManualCoordinator<ControlFile, RpcWitnesses>> {
+        let manual = self.manual_coordinator(witnesses);
+        let zookeeper = zookeeper(&self.settings, &self.identity, self.rpc);
+        Coordinators { manual, zookeeper }
+    }
+
     fn manual_coordinator(
         &self,
         witnesses: &Arc<RpcWitnesses>,
@@ -254,7 +263,7 @@ impl Wiring<'_> {
             cluster: self.identity.cluster,
             me: self.identity.member(),
             tasks: self.rpc.clone(),
-            coordinators: Arc::new(Coordinators { manual: self.manual_coordinator(witnesses) }),
+            coordinators: Arc::new(self.coordinators(witnesses)),
             errands: Box::new(self.errands()),
             net: Arc::clone(&self.transport) as Arc<dyn Net>,
             inbox: Arc::clone(&self.inbox),

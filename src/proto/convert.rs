@@ -163,7 +163,7 @@ fn mode_to_wire(mode: Mode) -> v1::Mode {
     }
 }
 
-fn mode_from_wire(value: i32) -> Result<Mode, BadField> {
+pub fn mode_from_wire(value: i32) -> Result<Mode, BadField> {
     match v1::Mode::try_from(value) {
         Ok(v1::Mode::Manual) => Ok(Mode::Manual),
         Ok(v1::Mode::Embedded) => Ok(Mode::Embedded),

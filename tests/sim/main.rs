@@ -85,6 +85,14 @@ fn a_cluster_is_turned_to_automatic_mode_and_back() {
         let seeds = seeds().count() as u64;
         assert!(acked > seeds * 20 && opens > seeds, "{acked} writes, {opens} reigns");
     }
+    let turned = |seed| {
+        let world = run(seed, &Options { turns: true, ..Options::default() });
+        world.register.past.windows(2).filter(|pair| pair[0].mode != pair[1].mode).count()
+    };
+    let turns: usize = seeds().take(10).map(turned).sum();
+    if seeds().count() >= 10 {
+        assert!(turns >= 10, "ten clusters were turned {turns} times only");
+    }
 }
 
 #[test]

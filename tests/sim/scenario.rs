@@ -75,6 +75,7 @@ impl Stage {
                     nodes: parsed(&mut args, "nodes")?.unwrap_or(3),
                     manual: parsed(&mut args, "manual")?.unwrap_or(false),
                     strict: parsed(&mut args, "strict")?.unwrap_or(false),
+                    turns: parsed(&mut args, "turns")?.unwrap_or(false),
                     trace: true,
                     segments: 0,
                     ..Options::default()
@@ -139,6 +140,15 @@ impl Stage {
                 let request = Request::Activate { force, switchover };
                 self.world().request(id, request);
             }
+            "enable" => {
+                let id = node(&mut args, "node")?;
+                let request = crate::turning::enable();
+                self.world().request(id, request);
+            }
+            "disable" => {
+                let id = node(&mut args, "node")?;
+                self.world().request(id, Request::Disable);
+            }
             "remove" => {
                 let (id, gone) = (node(&mut args, "node")?, node(&mut args, "member")?);
                 self.world().request(id, Request::Remove { node: gone });
@@ -188,6 +198,7 @@ impl World {
                     | Action::Reader
                     | Action::Person
                     | Action::Fault
+                    | Action::Turn
                     | Action::Beat { .. }
             )
         });

@@ -30,19 +30,9 @@ impl World {
         if self.calm {
             return;
         }
-        let voter = |number: u64| Voter {
-            name: format!("voter{number}"),
-            incarnation: Incarnation(number),
-            host: "host".to_owned(),
-            rpc_port: 1,
-        };
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
         let id = ids[self.rng.below(ids.len() as u64) as usize];
-        let request = if self.rng.percent(60) {
-            Request::Enable { mode: Mode::Embedded, voters: (1..=3).map(voter).collect() }
-        } else {
-            Request::Disable
-        };
+        let request = if self.rng.percent(60) { enable() } else { Request::Disable };
         let life = self.hosts[&id].life;
         self.step(id, life, Event::Request { ticket: 0, request });
     }
@@ -113,6 +103,16 @@ impl World {
         storage.control.record = Some(proposed.clone());
         SwapOutcome::Done
     }
+}
+
+pub fn enable() -> Request {
+    let voter = |number: u64| Voter {
+        name: format!("voter{number}"),
+        incarnation: Incarnation(number),
+        host: "host".to_owned(),
+        rpc_port: 1,
+    };
+    Request::Enable { mode: Mode::Embedded, voters: (1..=3).map(voter).collect() }
 }
 
 fn refused(current: Option<ClusterState>, reason: &str) -> SwapOutcome {

@@ -13,6 +13,8 @@ const WITHOUT_EPOCH: &[&str] = &[
     "ForceOpenRequest",
     "ReleaseRequest",
     "PauseRequest",
+    "EnableRequest",
+    "DisableRequest",
 ];
 
 /// A message or an enum: its name and its lines, with comments gone.

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use aerie::proto::v1::control_server::{Control, ControlServer};
 use aerie::proto::v1::{
-    ActivateRequest, AdmitRequest, DigestReply, DigestRequest, ForceOpenRequest, Outcome,
-    PauseRequest, Progress, ReleaseRequest, RemoveRequest, ReportEndRequest, ReseedRequest,
-    StatusReply, StatusRequest, StopRequest,
+    ActivateRequest, AdmitRequest, DigestReply, DigestRequest, DisableRequest, EnableRequest,
+    ForceOpenRequest, Mode, Outcome, PauseRequest, Progress, ReleaseRequest, RemoveRequest,
+    ReportEndRequest, ReseedRequest, StatusReply, StatusRequest, StopRequest,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -86,6 +86,18 @@ impl Control for FakeNode {
     }
 
     async fn force_open(&self, _: Request<ForceOpenRequest>) -> Result<Response<Outcome>, Status> {
+        done()
+    }
+
+    async fn enable(&self, request: Request<EnableRequest>) -> Result<Response<Outcome>, Status> {
+        let mut reply = self.reply.lock().unwrap();
+        reply.record.get_or_insert_default().mode = request.get_ref().mode;
+        done()
+    }
+
+    async fn disable(&self, _: Request<DisableRequest>) -> Result<Response<Outcome>, Status> {
+        let mut reply = self.reply.lock().unwrap();
+        reply.record.get_or_insert_default().mode = Mode::Manual.into();
         done()
     }
 

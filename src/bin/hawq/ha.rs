@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::Done;
 use crate::environment::Environment;
+use crate::ha_enable::{self, EnableOptions};
 use crate::ha_pause;
 use crate::ha_status::{self, HaStatusOptions};
 
@@ -22,6 +23,10 @@ pub struct HaOptions {
 pub enum HaAction {
     /// Who is primary, who would be next, and what is wrong.
     Status(HaStatusOptions),
+    /// A standby takes over by itself from now on; asks the primary.
+    Enable(EnableOptions),
+    /// Only a person takes over from now on (`hawq activate standby`).
+    Disable,
     /// No standby takes over by itself until `resume`.
     Pause,
     /// Standbys may take over again; at once, where the primary is gone.
@@ -32,6 +37,8 @@ pub async fn run(options: &HaOptions) -> anyhow::Result<Done> {
     let environment = Environment::load()?;
     match &options.action {
         HaAction::Status(options) => ha_status::run_in(&environment, options).await,
+        HaAction::Enable(options) => ha_enable::enable(&environment, options).await,
+        HaAction::Disable => ha_enable::disable(&environment).await,
         HaAction::Pause => ha_pause::run_in(&environment, true).await,
         HaAction::Resume => ha_pause::run_in(&environment, false).await,
     }

@@ -17,6 +17,7 @@ mod environment;
 #[cfg(test)]
 mod fake_control;
 mod ha;
+mod ha_enable;
 mod ha_pause;
 mod ha_status;
 mod init;

@@ -190,15 +190,16 @@ impl Coordinator for ZooKeeperCoordinator {
         let read = self.bounded(async |client| {
             let paths = &self.shared.paths;
             let held = Tree::new(paths, &client).load().await?;
-            let held = held.ok_or_else(|| paths.empty())?;
+            let Some(held) = held else { return Ok(None) };
             if held.record.cluster_id != paths.cluster {
                 return Err(paths.foreign(held.record.cluster_id));
             }
             self.shared.note(held.znode, &held.record);
-            Ok(held.record)
+            Ok(Some(held.record))
         });
         match read.await {
-            Ok(record) => ReadOutcome::Record(Box::new(record)),
+            Ok(Some(record)) => ReadOutcome::Record(Box::new(record)),
+            Ok(None) => ReadOutcome::Empty,
             Err(error) => ReadOutcome::Unavailable { reason: error.to_string() },
         }
     }

@@ -126,11 +126,6 @@ fn wrong_settings_are_refused_with_place_value_and_cure() {
             "ha_zookeeper_quorum not found in hawq-site.xml, but enable_master_auto_ha is on",
         ),
         (
-            &[("ha_zookeeper_quorum", "z:2181"), ("enable_master_auto_ha", "on")],
-            "hawq-site.xml:3: enable_master_auto_ha = \"on\" is not valid: automatic failover is \
-             not part of this version; set it to off and take over with \"hawq activate standby\"",
-        ),
-        (
             &[("ha_read_mode", "confirm")],
             "hawq-site.xml:2: ha_read_mode = \"confirm\" is not valid: confirm is not available in \
              this version; only lease is",

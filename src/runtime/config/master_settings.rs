@@ -89,6 +89,8 @@ pub struct MasterSettings {
     pub segment_reject_limit: f64,
     /// `None`: no ZooKeeper was named.
     pub zookeeper: Option<ZooKeeperSettings>,
+    /// `enable_master_auto_ha`: the primary enables ZooKeeper by itself.
+    pub auto_ha: bool,
     pub lease: Duration,
     /// `ha_standby_timeout`; by default it depends on the mode.
     standby_timeout: Option<Duration>,
@@ -153,6 +155,7 @@ impl MasterSettings {
             segment_history_keep: seconds(settings, "hawq_segment_history_keep_period"),
             segment_reject_limit: settings.real("hawq_rm_rejectrequest_nseg_limit"),
             zookeeper: ZooKeeperSettings::new(settings)?,
+            auto_ha: settings.is_on("enable_master_auto_ha"),
             lease,
             standby_timeout: settings.duration("ha_standby_timeout"),
             coordinator_timeout: settings.duration("ha_coordinator_timeout"),
@@ -235,18 +238,11 @@ impl MasterSettings {
     fn check_relations(&self, settings: &Settings) -> Result<(), ConfigError> {
         let misfit = |name, problem: &str| Err(settings.misfit(name, problem.to_owned()));
         let lease = self.lease.as_millis();
-        if settings.is_on("enable_master_auto_ha") {
-            if self.zookeeper.is_none() {
-                return Err(ConfigError::Missing {
-                    name: "ha_zookeeper_quorum",
-                    because: "enable_master_auto_ha",
-                });
-            }
-            return misfit(
-                "enable_master_auto_ha",
-                "automatic failover is not part of this version; set it to off and take over with \
-                 \"hawq activate standby\"",
-            );
+        if self.auto_ha && self.zookeeper.is_none() {
+            return Err(ConfigError::Missing {
+                name: "ha_zookeeper_quorum",
+                because: "enable_master_auto_ha",
+            });
         }
         if self.superuser_reserved_connections >= self.max_connections {
             let problem =

@@ -179,7 +179,8 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "off",
         AVAILABILITY,
-        "Whether a standby takes over by itself; not part of this version, only off is accepted.",
+        "Whether the primary of a manual cluster enables automatic failover by ZooKeeper by \
+         itself; \"hawq ha enable\" does the same once, and without ZooKeeper.",
     ),
     setting(
         "ha_zookeeper_quorum",
@@ -232,8 +233,8 @@ pub const SETTINGS: &[Setting] = &[
         TIMEOUT,
         "",
         AVAILABILITY,
-        "A standby that does not flush for so long leaves the in-sync set. Empty: 5s in manual mode, else \
-         half of ha_lease.",
+        "A standby that does not flush for so long leaves the in-sync set. Empty: 5s in manual \
+         mode, else half of ha_lease.",
     ),
     setting(
         "ha_coordinator_timeout",

@@ -1,0 +1,124 @@
+//! Out of manual mode and back, as an operator or a setting asks for it: what must be known before
+//! the node is asked (who is to vote), and the answer as a sentence. The node decides.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::runtime::config::MasterSettings;
+use crate::types::{Mode, Voter};
+
+use super::node::NodeView;
+use super::parts::Parts;
+use super::{Answer, Request, status};
+
+/// A turn asks every member and the coordinator, each within its own bound.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// `enable_master_auto_ha`: after a refusal the next try waits so long.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Automatic mode, held by `mode`.
+pub(super) async fn enable(parts: &Arc<Parts>, mode: Mode) -> Result<String, String> {
+    let view = parts.view();
+    if !status::is_open_primary(&view) {
+        return Err(not_primary(&view));
+    }
+    possible(&parts.settings, mode)?;
+    let voters = voters(parts, mode).await?;
+    let text = ask(parts, Request::Enable { mode, voters }).await?;
+    Ok(format!("automatic failover ({mode}) is on: {text}"))
+}
+
+pub(super) async fn disable(parts: &Arc<Parts>) -> Result<String, String> {
+    if parts.settings.auto_ha {
+        let text = "enable_master_auto_ha = on would enable it again at once; set it to off in \
+                    hawq-site.xml and restart this node first";
+        return Err(text.to_owned());
+    }
+    ask(parts, Request::Disable).await?;
+    let text = "automatic failover is off; \"hawq activate standby\" takes over";
+    Ok(text.to_owned())
+}
+
+async fn ask(parts: &Arc<Parts>, request: Request) -> Result<String, String> {
+    match parts.answers.ask(request, ANSWER_MAX).await {
+        Answer::Done { text } => Ok(text),
+        Answer::Refused { reason } => Err(reason),
+    }
+}
+
+fn not_primary(view: &NodeView) -> String {
+    let primary = view.record.as_ref().map(|record| record.primary);
+    match primary.filter(|node| *node != view.me.node) {
+        Some(node) => format!("only the primary can do that, which is node {node}"),
+        None => "this node is not an open primary".to_owned(),
+    }
+}
+
+/// What this node's settings have to say.
+fn possible(settings: &MasterSettings, mode: Mode) -> Result<(), String> {
+    if mode == Mode::ZooKeeper && settings.zookeeper.is_none() {
+        return Err("ha_zookeeper_quorum is not set; add it to hawq-site.xml of every master, as \
+                    host:port,host:port, and restart them"
+            .to_owned());
+    }
+    if mode == Mode::Embedded && !settings.shrinks_in_time(mode) {
+        let (standby, coordinator) =
+            (settings.standby_timeout(mode), settings.coordinator_timeout(mode));
+        return Err(format!(
+            "ha_standby_timeout ({standby:?}) and ha_coordinator_timeout ({coordinator:?}) must \
+             be less than ha_lease ({:?}) together, or a cut link would move the primary; leave \
+             them empty, or raise ha_lease",
+            settings.lease
+        ));
+    }
+    Ok(())
+}
+
+async fn voters(_: &Arc<Parts>, mode: Mode) -> Result<BTreeSet<Voter>, String> {
+    match mode {
+        Mode::Embedded => {
+            let text = "this version has no embedded coordinator; use --coordinator zookeeper";
+            Err(text.to_owned())
+        }
+        Mode::ZooKeeper | Mode::Manual => Ok(BTreeSet::new()),
+    }
+}
+
+/// `enable_master_auto_ha`: whenever this node is the primary of a manual cluster that is whole, it
+/// goes over to ZooKeeper.
+pub(super) async fn keep_enabled(parts: Arc<Parts>) {
+    if !parts.settings.auto_ha {
+        return;
+    }
+    let mut node = parts.node.clone();
+    let mut told = String::new();
+    loop {
+        let view = Arc::clone(&node.borrow_and_update());
+        let due = status::is_open_primary(&view) && is_whole_and_manual(&view);
+        if due {
+            match enable(&parts, Mode::ZooKeeper).await {
+                Ok(text) => tracing::info!("enable_master_auto_ha: {text}"),
+                Err(reason) if reason != told => {
+                    tracing::warn!("enable_master_auto_ha: {reason}; trying again");
+                    told = reason;
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        if node.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A lone primary has nobody to fail over to; it is enabled when a standby is in sync.
+fn is_whole_and_manual(view: &NodeView) -> bool {
+    let Some(record) = &view.record else { return false };
+    record.mode == Mode::Manual
+        && record.enabling.is_none()
+        && record.members.len() > 1
+        && record.in_sync.len() == record.members.len()
+}
