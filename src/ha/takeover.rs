@@ -67,10 +67,9 @@ impl Cause {
             | Cause::Enable { .. }
             | Cause::StayManual { .. }
             | Cause::ForcedRestart { .. } => true,
-            Cause::Silence
-            | Cause::Ended { .. }
-            | Cause::Release { .. }
-            | Cause::Person { .. } => false,
+            Cause::Silence | Cause::Ended { .. } | Cause::Release { .. } | Cause::Person { .. } => {
+                false
+            }
         }
     }
 

@@ -179,8 +179,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "off",
         AVAILABILITY,
-        "Whether the primary of a manual cluster enables automatic failover by ZooKeeper by \
-         itself; \"hawq ha enable\" does the same once, and without ZooKeeper.",
+        "Whether the primary by itself enables automatic failover with ZooKeeper.",
     ),
     setting(
         "ha_zookeeper_quorum",
@@ -241,8 +240,7 @@ pub const SETTINGS: &[Setting] = &[
         TIMEOUT,
         "",
         AVAILABILITY,
-        "Bound of one request to the coordinator. Empty: 0.3 times ha_lease where the masters hold \
-         the record themselves, else 2s.",
+        "Bound of one request to the coordinator. Empty: 2s; embedded: 0.3 times ha_lease.",
     ),
     setting(
         "ha_disk_timeout",
