@@ -7,6 +7,7 @@ mod coordinator;
 mod lease;
 mod manual;
 pub mod manual_policy;
+pub mod register;
 mod takeover;
 mod zookeeper;
 
