@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "proto/hawq/v1/wal.proto",
         "proto/hawq/v1/control.proto",
         "proto/hawq/v1/segment.proto",
+        "proto/hawq/v1/voter.proto",
     ];
     let descriptors = protox::compile(files, ["proto"])?;
     tonic_prost_build::configure().compile_fds(descriptors)?;

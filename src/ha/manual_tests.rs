@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::{ManualCoordinator, ManualShrink, RecordStore, Witnesses};
 use crate::ha::manual_policy::tests::{node, record, segment, taken_over};
 use crate::ha::manual_policy::{MasterAnswer, SegmentAnswer};
-use crate::ha::{Authority, Coordinator, ReadOutcome, SwapOutcome};
+use crate::ha::{Authority, Coordinator, ReadOutcome, SwapOutcome, conformance};
 use crate::types::{ClusterState, Epoch, Incarnation, Lsn, Member, Nonce};
 
 #[derive(Default)]
@@ -182,4 +182,12 @@ async fn the_first_record_is_not_made_by_this_driver() {
     assert!(reason.contains("control file"), "{reason}");
     assert_eq!((found.as_deref(), store.current()), (Some(&current), Some(current.clone())));
     assert!(world.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn it_conforms_where_a_person_coordinates_too() {
+    let mut current = record(5, 3, 2, &[1]);
+    current.members.retain(|member, _| *member == node(1));
+    let (coordinator, _, _) = coordinator(1, Some(current.clone()), World::default());
+    conformance::a_swap_is_idempotent_and_by_version(&coordinator, &current).await;
 }

@@ -6,7 +6,10 @@ mod convert_segment;
 mod message;
 
 pub use convert::BadField;
-pub use convert_record::{member_from_wire, member_to_wire, record_from_wire, record_to_wire};
+pub use convert_record::{
+    member_from_wire, member_to_wire, record_from_hex, record_from_wire, record_to_hex,
+    record_to_wire,
+};
 pub use convert_segment::{
     FenceAnswer, can_be_described, fence_from_wire, fence_to_wire, heartbeat_from_wire,
     heartbeat_to_wire,

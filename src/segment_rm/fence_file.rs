@@ -7,11 +7,10 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use crate::proto::{BadField, record_from_wire, record_to_wire, v1};
-use crate::types::{ClusterId, ClusterState, Epoch};
+use crate::proto::{record_from_hex, record_to_hex};
+use crate::types::{ClusterId, Epoch};
 
 use super::fence::FenceState;
 
@@ -148,25 +147,6 @@ pub(super) fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&new, path)?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn record_to_hex(record: &ClusterState) -> String {
-    let bytes = record_to_wire(record).encode_to_vec();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn record_from_hex(text: &str) -> Result<ClusterState, String> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return Err("record is not hexadecimal".to_owned());
-    }
-    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2).unwrap_or_default(), 16);
-    let bytes: Vec<u8> = (0..text.len())
-        .step_by(2)
-        .map(byte)
-        .collect::<Result<_, _>>()
-        .map_err(|_| "record is not hexadecimal".to_owned())?;
-    let wire = v1::ClusterState::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
-    record_from_wire(wire).map_err(|error: BadField| error.to_string())
 }
 
 #[cfg(test)]

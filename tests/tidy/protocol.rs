@@ -3,7 +3,8 @@
 use crate::source::{Source, files};
 use crate::{Findings, expect_none, expect_one};
 
-/// Requests of an operator, who speaks to whoever answers, whatever its epoch.
+/// Requests of an operator, who speaks to whoever answers, whatever its epoch; and those to a
+/// voter, which go by ballots.
 const WITHOUT_EPOCH: &[&str] = &[
     "StatusRequest",
     "ActivateRequest",
@@ -15,6 +16,9 @@ const WITHOUT_EPOCH: &[&str] = &[
     "PauseRequest",
     "EnableRequest",
     "DisableRequest",
+    "PrepareRequest",
+    "AcceptRequest",
+    "DescribeRequest",
 ];
 
 /// A message or an enum: its name and its lines, with comments gone.

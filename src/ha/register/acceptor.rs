@@ -25,6 +25,11 @@ pub enum Answer<R> {
         record: Option<R>,
     },
     Accepted,
+    /// Nothing is promised; what was accepted so far.
+    Holds {
+        accepted: Ballot,
+        record: Option<R>,
+    },
     /// A ballot that stands in the way.
     Refused {
         promised: Ballot,
@@ -38,6 +43,11 @@ impl<R> Default for Acceptor<R> {
 }
 
 impl<R: Record> Acceptor<R> {
+    #[must_use]
+    pub fn look(&self) -> Answer<R> {
+        Answer::Holds { accepted: self.accepted, record: self.record.clone() }
+    }
+
     pub fn prepare(&mut self, ballot: Ballot) -> Answer<R> {
         if ballot <= self.promised {
             return Answer::Refused { promised: self.promised };
@@ -70,6 +80,10 @@ impl<R: fmt::Display> fmt::Display for Answer<R> {
                 write!(f, "promised, holds {record} of ballot {accepted}")
             }
             Answer::Promised { .. } => f.write_str("promised, holds nothing"),
+            Answer::Holds { accepted, record: Some(record) } => {
+                write!(f, "holds {record} of ballot {accepted}")
+            }
+            Answer::Holds { .. } => f.write_str("holds nothing"),
             Answer::Accepted => f.write_str("accepted"),
             Answer::Refused { promised } => write!(f, "refused, promised {promised}"),
         }

@@ -43,8 +43,20 @@ pub enum Event<R> {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Effect<R> {
-    Prepare { to: Incarnation, ballot: Ballot },
-    Accept { to: Incarnation, ballot: Ballot, record: R },
+    /// `ballot` only tells the answer from others.
+    Look {
+        to: Incarnation,
+        ballot: Ballot,
+    },
+    Prepare {
+        to: Incarnation,
+        ballot: Ballot,
+    },
+    Accept {
+        to: Incarnation,
+        ballot: Ballot,
+        record: R,
+    },
     Finished(Outcome<R>),
 }
 
@@ -79,7 +91,7 @@ pub enum Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Obstacle {
     pub electorate: Electorate,
-    /// Voters that answered in the last round, with whatever answer.
+    /// Voters of which an answer was the last that was heard, whatever it said.
     pub answered: BTreeSet<Incarnation>,
     /// The highest ballot of another proposer that stood in the way.
     pub outbid: Option<Ballot>,
@@ -115,6 +127,7 @@ impl<R: fmt::Display> fmt::Display for Event<R> {
 impl<R: fmt::Display> fmt::Display for Effect<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Effect::Look { to, ballot } => write!(f, "look {ballot} at voter {to}"),
             Effect::Prepare { to, ballot } => write!(f, "prepare {ballot} at voter {to}"),
             Effect::Accept { to, ballot, record } => {
                 write!(f, "accept {ballot} at voter {to}: {record}")

@@ -1,5 +1,9 @@
 //! Whoever reads or changes the record: prepare at a majority, decide, accept at a majority.
 //!
+//! A read first looks: where the voters of a majority hold the same ballot, its record was chosen,
+//! and none that was chosen before the read began is newer, since one of them would hold it. So a
+//! read costs no write, and stands in the way of nobody; only where they differ it takes a round.
+//!
 //! One attempt at a time, bounded by its deadline; within it rounds follow each other, each with
 //! a ballot never used before, after a back-off where another proposer or silent voters stood in
 //! the way. It never decides what the record should be.
@@ -15,6 +19,9 @@ use super::{Answer, Ask, Ballot, Effect, Electorate, Event, Obstacle, Outcome, R
 /// The shortest back-off; it doubles with each try in vain, up to `2^BACKOFF_DOUBLINGS` times.
 const BACKOFF: Duration = Duration::from_millis(2);
 const BACKOFF_DOUBLINGS: u32 = 5;
+
+/// Looks that may find voters of different opinions, because a change is under way.
+const LOOKS_MAX: u32 = 2;
 
 /// Changes of voters that one attempt follows without a back-off.
 const HOPS_MAX: u32 = 4;
@@ -36,8 +43,8 @@ struct Attempt<R> {
     chance: u64,
     tries: u32,
     hops: u32,
+    looks: u32,
     round: Round<R>,
-    /// Of the last round.
     answered: BTreeSet<Incarnation>,
     outbid: Option<Ballot>,
 }
@@ -47,9 +54,11 @@ enum Round<R> {
     BackingOff {
         again_at: Instant,
     },
-    Preparing {
+    /// What do you hold? And, but for a look: promise this ballot.
+    Asking {
         ballot: Ballot,
-        promises: BTreeMap<Incarnation, (Ballot, Option<R>)>,
+        looking: bool,
+        held: BTreeMap<Incarnation, (Ballot, Option<R>)>,
         lost: BTreeSet<Incarnation>,
     },
     Accepting {
@@ -80,16 +89,20 @@ impl<R: Record> Proposer<R> {
                     chance,
                     tries: 0,
                     hops: 0,
+                    looks: 0,
                     round,
                     answered: BTreeSet::new(),
                     outbid: None,
                 });
-                self.prepare(effects);
+                self.ask(effects);
             }
             Event::Answered { voter, ballot, answer } => {
                 self.answered(now, (voter, ballot), answer, effects);
             }
             Event::Unreached { voter, ballot } => {
+                if let Some(attempt) = &mut self.attempt {
+                    attempt.answered.remove(&voter);
+                }
                 self.lost(now, (voter, ballot));
             }
             Event::Deadline => self.deadline_reached(now, effects),
@@ -102,7 +115,7 @@ impl<R: Record> Proposer<R> {
         let attempt = self.attempt.as_ref()?;
         match attempt.round {
             Round::BackingOff { again_at } => Some(again_at.min(attempt.until)),
-            Round::Preparing { .. } | Round::Accepting { .. } => Some(attempt.until),
+            Round::Asking { .. } | Round::Accepting { .. } => Some(attempt.until),
         }
     }
 
@@ -116,21 +129,22 @@ impl<R: Record> Proposer<R> {
             };
             self.finish(Outcome::Unresolved(obstacle), effects);
         } else if matches!(attempt.round, Round::BackingOff { again_at } if now >= again_at) {
-            self.prepare(effects);
+            self.ask(effects);
         }
     }
 
     /// A new round with a ballot of its own.
-    fn prepare(&mut self, effects: &mut Vec<Effect<R>>) {
+    fn ask(&mut self, effects: &mut Vec<Effect<R>>) {
         let Some(attempt) = &mut self.attempt else { return };
         let ballot = self.highest.next_for(self.node);
         self.highest = ballot;
-        attempt.answered.clear();
-        attempt.round =
-            Round::Preparing { ballot, promises: BTreeMap::new(), lost: BTreeSet::new() };
+        let looking = attempt.ask == Ask::Read && attempt.looks < LOOKS_MAX;
         for to in attempt.electorate.everybody() {
-            effects.push(Effect::Prepare { to, ballot });
+            let prepare = Effect::Prepare { to, ballot };
+            effects.push(if looking { Effect::Look { to, ballot } } else { prepare });
         }
+        let (held, lost) = (BTreeMap::new(), BTreeSet::new());
+        attempt.round = Round::Asking { ballot, looking, held, lost };
     }
 
     fn answered(
@@ -144,14 +158,15 @@ impl<R: Record> Proposer<R> {
             self.highest = self.highest.max(*promised);
         }
         let Some(attempt) = &mut self.attempt else { return };
+        attempt.answered.insert(voter);
         if attempt.ballot() != Some(ballot) {
             return;
         }
-        attempt.answered.insert(voter);
         match (&mut attempt.round, answer) {
-            (Round::Preparing { promises, .. }, Answer::Promised { accepted, record }) => {
-                promises.insert(voter, (accepted, record));
-                self.weigh_promises(now, effects);
+            (Round::Asking { looking: false, held, .. }, Answer::Promised { accepted, record })
+            | (Round::Asking { looking: true, held, .. }, Answer::Holds { accepted, record }) => {
+                held.insert(voter, (accepted, record));
+                self.weigh_held(now, effects);
             }
             (Round::Accepting { accepted, .. }, Answer::Accepted) => {
                 accepted.insert(voter);
@@ -162,7 +177,7 @@ impl<R: Record> Proposer<R> {
                 self.lost(now, (voter, ballot));
             }
             // A promise that comes late, when the record is already being written.
-            (_, Answer::Promised { .. } | Answer::Accepted) => {}
+            (_, Answer::Promised { .. } | Answer::Holds { .. } | Answer::Accepted) => {}
         }
     }
 
@@ -175,8 +190,8 @@ impl<R: Record> Proposer<R> {
         let electorate = &attempt.electorate;
         let hopeless = match &mut attempt.round {
             Round::BackingOff { .. } => false,
-            Round::Preparing { promises, lost, .. } => {
-                lost.extend((!promises.contains_key(&voter)).then_some(voter));
+            Round::Asking { held, lost, .. } => {
+                lost.extend((!held.contains_key(&voter)).then_some(voter));
                 !electorate.decides(|voter| !lost.contains(&voter))
             }
             Round::Accepting { also, accepted, lost, .. } => {
@@ -190,26 +205,35 @@ impl<R: Record> Proposer<R> {
         }
     }
 
-    fn weigh_promises(&mut self, now: Instant, effects: &mut Vec<Effect<R>>) {
+    fn weigh_held(&mut self, now: Instant, effects: &mut Vec<Effect<R>>) {
         let Some(attempt) = &mut self.attempt else { return };
-        let Round::Preparing { ballot, promises, .. } = &attempt.round else { return };
-        let ballot = *ballot;
-        if !attempt.electorate.decides(|voter| promises.contains_key(&voter)) {
+        let Round::Asking { ballot, looking, held, .. } = &attempt.round else { return };
+        let (ballot, looking) = (*ballot, *looking);
+        if !attempt.electorate.decides(|voter| held.contains_key(&voter)) {
             return;
         }
-        let held = promises.values().filter_map(|(at, record)| Some((*at, record.as_ref()?)));
-        let met = held.max_by_key(|(at, _)| *at).map(|(at, record)| {
-            let holds = |voter| promises.get(&voter).is_some_and(|(other, _)| *other == at);
+        let records = held.values().filter_map(|(at, record)| Some((*at, record.as_ref()?)));
+        let met = records.max_by_key(|(at, _)| *at).map(|(at, record)| {
+            let holds = |voter| held.get(&voter).is_some_and(|(other, _)| *other == at);
             Met { record, chosen: attempt.electorate.decides(holds) }
         });
         let named = met.map(|met| met.record.electorate());
         if let Some(named) = named.filter(|named| *named != attempt.electorate) {
             attempt.electorate = named;
             attempt.hops += 1;
-            if attempt.hops > HOPS_MAX {
+            if attempt.hops <= HOPS_MAX {
+                self.ask(effects);
+            } else {
+                attempt.back_off(now);
+            }
+            return;
+        }
+        if looking && !met.is_some_and(|met| met.chosen) {
+            attempt.looks += 1;
+            if attempt.looks < LOOKS_MAX {
                 attempt.back_off(now);
             } else {
-                self.prepare(effects);
+                self.ask(effects);
             }
             return;
         }
@@ -228,7 +252,6 @@ impl<R: Record> Proposer<R> {
             effects.push(Effect::Accept { to, ballot, record: record.clone() });
         }
         let (accepted, lost) = (BTreeSet::new(), BTreeSet::new());
-        attempt.answered.clear();
         attempt.round = Round::Accepting { ballot, record, also, then, accepted, lost };
     }
 
@@ -241,7 +264,7 @@ impl<R: Record> Proposer<R> {
         }
         match then.clone() {
             Then::Finish(outcome) => self.finish(outcome, effects),
-            Then::Again => self.prepare(effects),
+            Then::Again => self.ask(effects),
         }
     }
 
@@ -255,7 +278,7 @@ impl<R> Attempt<R> {
     fn ballot(&self) -> Option<Ballot> {
         match &self.round {
             Round::BackingOff { .. } => None,
-            Round::Preparing { ballot, .. } | Round::Accepting { ballot, .. } => Some(*ballot),
+            Round::Asking { ballot, .. } | Round::Accepting { ballot, .. } => Some(*ballot),
         }
     }
 

@@ -189,6 +189,7 @@ fn what_is_done_with_the_record_that_was_met() {
 /// What is under way: to a voter, or back to a proposer of a certain life.
 #[derive(Debug, Clone)]
 enum Message {
+    Look { voter: u64, from: usize, life: u64, ballot: Ballot },
     Prepare { voter: u64, from: usize, life: u64, ballot: Ballot },
     Accept { voter: u64, from: usize, life: u64, ballot: Ballot, record: Small },
     Answer { voter: u64, to: usize, life: u64, ballot: Ballot, answer: Answer<Small> },
@@ -340,6 +341,9 @@ impl World {
         for effect in effects {
             let (from, life) = (index, self.clients[index].life);
             match effect {
+                Effect::Look { to, ballot } => {
+                    self.wire.push(Message::Look { voter: to.0, from, life, ballot });
+                }
                 Effect::Prepare { to, ballot } => {
                     self.wire.push(Message::Prepare { voter: to.0, from, life, ballot });
                 }
@@ -353,6 +357,10 @@ impl World {
 
     fn deliver(&mut self, message: Message) {
         let answer = match message {
+            Message::Look { voter, from, life, ballot } => {
+                let answer = self.voters[&voter].look();
+                Message::Answer { voter, to: from, life, ballot, answer }
+            }
             Message::Prepare { voter, from, life, ballot } => {
                 let answer = self.voters.get_mut(&voter).unwrap().prepare(ballot);
                 Message::Answer { voter, to: from, life, ballot, answer }
@@ -470,13 +478,10 @@ fn an_attempt_ends_at_its_deadline_and_says_who_answered() {
     let (mut rounds, mut now) = (0, Instant(0));
     while proposer.deadline().is_some() {
         for effect in std::mem::take(&mut effects) {
-            let Effect::Prepare { to, ballot } = effect else { panic!("{effect}") };
+            let Effect::Look { to, ballot } = effect else { panic!("{effect}") };
             let event = if to.0 == 1 {
-                Event::Answered {
-                    voter: to,
-                    ballot,
-                    answer: Answer::Promised { accepted: Ballot::ZERO, record: None },
-                }
+                let answer = Answer::Holds { accepted: Ballot::ZERO, record: None };
+                Event::Answered { voter: to, ballot, answer }
             } else {
                 Event::Unreached { voter: to, ballot }
             };
@@ -499,9 +504,9 @@ fn an_attempt_ends_at_its_deadline_and_says_who_answered() {
 fn a_duel_is_won_above_the_ballot_that_stood_in_the_way() {
     let mut proposer = Proposer::<Small>::new(node(1));
     let electorate = voters(&[1, 2, 3], None);
+    let ask = Ask::Swap(small(2, 2, &electorate));
     let mut effects = Vec::new();
-    let begin =
-        Event::Begin { ask: Ask::Read, electorate, until: Instant(1_000_000_000), chance: 3 };
+    let begin = Event::Begin { ask, electorate, until: Instant(1_000_000_000), chance: 3 };
     proposer.step(Instant(0), begin, &mut effects);
     let ballot = Ballot::ZERO.next_for(node(1));
     let promised = Ballot(0x0902);
@@ -518,4 +523,35 @@ fn a_duel_is_won_above_the_ballot_that_stood_in_the_way() {
         |effect| matches!(effect, Effect::Prepare { ballot, .. } if *ballot == promised.next_for(node(1))),
     );
     assert!(above && effects.len() == 3, "{effects:?}");
+}
+
+#[test]
+fn a_read_whose_voters_agree_stands_in_nobodys_way() {
+    let electorate = voters(&[1, 2, 3], None);
+    let (old, new) = (small(4, 40, &electorate), small(5, 50, &electorate));
+    let rows = [
+        (vec![(7, &new), (7, &new)], Some(&new)),
+        (vec![(7, &new), (3, &old)], None),
+        (vec![(3, &old)], None),
+    ];
+    for (held, expected) in rows {
+        let mut proposer = Proposer::<Small>::new(node(1));
+        let mut effects = Vec::new();
+        let (ask, until) = (Ask::Read, Instant(1_000_000_000));
+        let begin = Event::Begin { ask, electorate: electorate.clone(), until, chance: 3 };
+        proposer.step(Instant(0), begin, &mut effects);
+        assert!(effects.iter().all(|effect| matches!(effect, Effect::Look { .. })));
+        let ballot = Ballot::ZERO.next_for(node(1));
+        for (voter, (accepted, record)) in (1..).zip(&held) {
+            let (accepted, record) = (Ballot(*accepted), Some((*record).clone()));
+            let answer = Answer::Holds { accepted, record };
+            let voter = Incarnation(voter);
+            proposer.step(Instant(0), Event::Answered { voter, ballot, answer }, &mut effects);
+        }
+        let found = effects.iter().find_map(|effect| match effect {
+            Effect::Finished(Outcome::Current(record)) => Some(record),
+            _ => None,
+        });
+        assert_eq!(found, expected, "{held:?}");
+    }
 }
