@@ -20,7 +20,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use aerie::runtime::RpcAuth;
+use aerie::ha::take_seat;
+use aerie::runtime::{FileDisk, RpcAuth};
 use aerie::segment_rm::{
     AgentFile, DataDirectory, FenceFile, MasterAddress, PostgresAddress, RunningAgent,
     ServiceSettings, Stop, start,
@@ -111,7 +112,8 @@ fn run(flags: Flags, offset: UtcOffset) -> Result<()> {
     let directory = DataDirectory::lock(&flags.data_dir)?;
     let (file, fence) = FenceFile::open(directory.path(), flags.cluster_id, random()?)?;
     let segment = file.segment();
-    let settings = service_settings(&flags, auth, own_name)?;
+    let voter = take_seat(FileDisk, directory.path(), flags.cluster_id);
+    let settings = ServiceSettings { voter, ..service_settings(&flags, auth, own_name)? };
     let hostname = settings.hostname.clone();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -179,6 +181,7 @@ fn service_settings(flags: &Flags, auth: RpcAuth, own_name: String) -> Result<Se
         postgres,
         masters: flags.masters.clone(),
         jitter_seed: random()?,
+        voter: Err("not opened yet".to_owned()),
     })
 }
 

@@ -26,10 +26,10 @@ pub use takeover::{Attempt, Candidate, Cause, Inquiry, Phase, Refusal, nonce};
 pub use voter::{VoterError, Voting};
 pub use voter_client::RpcVoters;
 pub use voter_file::{VoterFile, VoterFileError};
+pub use voter_service::{Seat, VoterService, take_seat, voter_server};
 pub use zookeeper::{
     FormatError, Presence, Present, ZooKeeperCoordinator, ZooKeeperError, ZooKeeperTree,
 };
-pub use voter_service::{Seat, VoterService, take_seat, voter_server};
 
 #[cfg(test)]
 mod takeover_tests;

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 
+use crate::ha::{Seat, voter_server};
 use crate::proto::v1::control_server::ControlServer;
 use crate::runtime::config::MasterSettings;
 use crate::segment_rm::{RegistryReply, registry_server};
@@ -47,6 +48,7 @@ pub(super) struct Services {
     pub(super) fencing: Fencing,
     pub(super) checkpointer: Checkpointer,
     pub(super) seeds: Arc<MakeCheckpoint>,
+    pub(super) seat: Seat,
 }
 
 /// Binds the address for masters and segments.
@@ -77,7 +79,8 @@ impl Services {
     /// Everything ends with the process or with the node's loop; what is returned has then to be
     /// waited for.
     pub(super) fn start(self, listener: TcpListener, rpc: &Handle) -> Option<JoinHandle<()>> {
-        let Services { parts, transport, inbox, witnesses, fencing, checkpointer, seeds } = self;
+        let Services { parts, transport, inbox, witnesses, fencing, .. } = self;
+        let Services { checkpointer, seeds, seat, .. } = self;
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let me = parts.view().me.node;
         let replication =
@@ -91,6 +94,7 @@ impl Services {
             .add_service(replication)
             .add_service(control)
             .add_service(registry)
+            .add_service(voter_server(&parts.auth, seat))
             .serve_with_incoming(TcpListenerStream::new(listener));
         rpc.spawn(async move {
             if let Err(error) = server.await {

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, watch};
 use crate::catalog::{Catalog, Commit};
 use crate::frontend::Sessions;
 use crate::fts::{Machine, Prober, Settings as FtsSettings};
-use crate::ha::{ManualCoordinator, ManualShrink};
+use crate::ha::{ManualCoordinator, ManualShrink, Seat, take_seat};
 use crate::runtime::config::{ManualShrink as ShrinkSetting, MasterSettings, SyncMode};
 use crate::runtime::{Clock, FileDisk, Net, RpcAuth};
 use crate::types::{Lsn, Mode, TimelineHistory};
@@ -79,6 +79,8 @@ struct Wiring<'a> {
     control: ControlFile,
     catalog: Catalog,
     auth: RpcAuth,
+    /// The register's voter of this process.
+    seat: Seat,
     clock: Arc<dyn Clock>,
     rpc: &'a Handle,
     node: watch::Receiver<Arc<NodeView>>,
@@ -128,6 +130,7 @@ pub(super) fn wire(
         stop: watch::channel(None).0,
         reborn: Arc::new(AtomicBool::new(false)),
         fatal: Fatal::process(),
+        seat: take_seat(FileDisk, directory.root(), identity.cluster),
         node: seen,
         settings,
         directory,
@@ -375,6 +378,7 @@ impl Wiring<'_> {
             fencing,
             checkpointer,
             seeds: giver.make(),
+            seat: self.seat,
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
+use crate::ha::{Seat, voter_server};
 use crate::proto::v1::segment_server::SegmentServer;
 use crate::runtime::{BootClock, Clock, RpcAuth};
 use crate::types::{Epoch, Heartbeat};
@@ -56,6 +57,8 @@ pub struct ServiceSettings {
     pub postgres: Option<PostgresAddress>,
     pub masters: Vec<MasterAddress>,
     pub jitter_seed: u64,
+    /// The register's voter that the agent hosts, for clusters of two masters.
+    pub voter: Seat,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -148,13 +151,14 @@ pub async fn start(
     };
     let calls = Calls::new(inputs, stop.clone());
     let service = SegmentServer::with_interceptor(calls, settings.auth.server());
+    let voter = voter_server(&settings.auth, settings.voter);
     let mut server_stopped = stopped.clone();
-    let server = Server::builder().add_service(service).serve_with_incoming_shutdown(
-        TcpListenerStream::new(listener),
-        async move {
+    let server = Server::builder()
+        .add_service(service)
+        .add_service(voter)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
             let _gone = server_stopped.wait_for(|stop| *stop != Stop::No).await;
-        },
-    );
+        });
     let server_stop = stop.clone();
     let server = tokio::spawn(async move {
         if let Err(error) = server.await {

@@ -113,6 +113,7 @@ fn settings(masters: &[&Master], directories: &[PathBuf]) -> ServiceSettings {
         postgres: None,
         masters: masters.iter().map(|master| master.address.clone()).collect(),
         jitter_seed: 3,
+        voter: Err("not in this test".to_owned()),
     }
 }
 

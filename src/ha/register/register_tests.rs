@@ -519,10 +519,12 @@ fn a_duel_is_won_above_the_ballot_that_stood_in_the_way() {
     let at = proposer.deadline().unwrap();
     assert!(at > Instant(0), "it backs off");
     proposer.step(at, Event::Deadline, &mut effects);
-    let above = effects.iter().all(
-        |effect| matches!(effect, Effect::Prepare { ballot, .. } if *ballot == promised.next_for(node(1))),
-    );
-    assert!(above && effects.len() == 3, "{effects:?}");
+    let next = promised.next_for(node(1));
+    let prepares = |effect: &Effect<Small>| match effect {
+        Effect::Prepare { ballot, .. } => *ballot == next,
+        _ => false,
+    };
+    assert!(effects.iter().all(prepares) && effects.len() == 3, "{effects:?}");
 }
 
 #[test]
