@@ -48,6 +48,7 @@ pub(crate) async fn read<C: Coordinator>(coordinator: &C) -> ClusterState {
         match coordinator.read(Authority::Rules).await {
             ReadOutcome::Record(record) => return *record,
             ReadOutcome::Unavailable { reason: why } => reason = why,
+            ReadOutcome::Empty => panic!("the record is gone"),
         }
     }
     panic!("the record cannot be read: {reason}");

@@ -321,9 +321,7 @@ impl<S: RecordStore, V: Voters> Coordinator for EmbeddedCoordinator<S, V> {
             Some(Outcome::Current(record)) => {
                 ReadOutcome::Unavailable { reason: self.foreign(&record) }
             }
-            Some(Outcome::Empty) => {
-                ReadOutcome::Unavailable { reason: "the voters hold no record".to_owned() }
-            }
+            Some(Outcome::Empty) => ReadOutcome::Empty,
             _ => ReadOutcome::Unavailable { reason },
         }
     }

@@ -1,16 +1,24 @@
 //! The coordinators that a node can ask, by the mode that its kernel names. It decides nothing:
 //! which of them holds the record is the kernel's knowledge (`node::enabling`).
 
+use std::sync::Arc;
+
 use tokio::runtime::Handle;
 
-use crate::ha::{Authority, Coordinator, Presence, ReadOutcome, SwapOutcome, ZooKeeperCoordinator};
+use crate::ha::{
+    Authority, Coordinator, EmbeddedCoordinator, Presence, ReadOutcome, RpcVoters, Seat,
+    SwapOutcome, ZooKeeperCoordinator,
+};
+use crate::runtime::RpcAuth;
 use crate::runtime::config::MasterSettings;
 use crate::types::{ClusterState, Mode};
 
+use super::ControlFile;
 use super::data_dir::NodeIdentity;
 
 pub(super) struct Coordinators<M> {
     pub(super) manual: M,
+    pub(super) embedded: EmbeddedCoordinator<ControlFile, RpcVoters>,
     /// Where `ha_zookeeper_quorum` is set.
     pub(super) zookeeper: Option<ZooKeeperCoordinator>,
 }
@@ -19,8 +27,9 @@ impl<M: Coordinator> Coordinators<M> {
     pub(super) async fn read(&self, of: Mode, authority: Authority) -> ReadOutcome {
         match (of, &self.zookeeper) {
             (Mode::Manual, _) => self.manual.read(authority).await,
+            (Mode::Embedded, _) => self.embedded.read(authority).await,
             (Mode::ZooKeeper, Some(zookeeper)) => zookeeper.read(authority).await,
-            _ => ReadOutcome::Unavailable { reason: missing(of) },
+            (Mode::ZooKeeper, None) => ReadOutcome::Unavailable { reason: missing() },
         }
     }
 
@@ -32,20 +41,35 @@ impl<M: Coordinator> Coordinators<M> {
     ) -> SwapOutcome {
         match (of, &self.zookeeper) {
             (Mode::Manual, _) => self.manual.compare_and_swap(authority, proposed).await,
+            (Mode::Embedded, _) => self.embedded.compare_and_swap(authority, proposed).await,
             (Mode::ZooKeeper, Some(zookeeper)) => {
                 zookeeper.compare_and_swap(authority, proposed).await
             }
-            _ => SwapOutcome::Unknown { reason: missing(of) },
+            (Mode::ZooKeeper, None) => SwapOutcome::Unknown { reason: missing() },
         }
     }
 
     pub(super) async fn create(&self, of: Mode, first: ClusterState) -> SwapOutcome {
         match (of, &self.zookeeper) {
             (Mode::Manual, _) => self.manual.create(first).await,
+            (Mode::Embedded, _) => self.embedded.create(first).await,
             (Mode::ZooKeeper, Some(zookeeper)) => zookeeper.create(first).await,
-            _ => SwapOutcome::Unknown { reason: missing(of) },
+            (Mode::ZooKeeper, None) => SwapOutcome::Unknown { reason: missing() },
         }
     }
+}
+
+/// The register, of which this process may host a voter.
+pub(super) fn embedded(
+    settings: &MasterSettings,
+    identity: &NodeIdentity,
+    control: &ControlFile,
+    (auth, seat): (&RpcAuth, &Seat),
+) -> EmbeddedCoordinator<ControlFile, RpcVoters> {
+    let timeout = settings.coordinator_timeout(Mode::Embedded);
+    let voters = Arc::new(RpcVoters::new(auth.clone(), seat.clone(), timeout));
+    let place = (identity.cluster, identity.node);
+    EmbeddedCoordinator::new(place, Arc::new(control.clone()), voters, timeout)
 }
 
 /// Connects when it is first asked.
@@ -62,9 +86,6 @@ pub(super) fn zookeeper(
 }
 
 /// Nothing was asked, so nothing is known either.
-fn missing(mode: Mode) -> String {
-    match mode {
-        Mode::ZooKeeper => "ha_zookeeper_quorum is not set on this node".to_owned(),
-        Mode::Manual | Mode::Embedded => format!("this node has no {mode} coordinator"),
-    }
+fn missing() -> String {
+    "ha_zookeeper_quorum is not set on this node".to_owned()
 }

@@ -24,7 +24,7 @@ use super::audit::Audit;
 use super::checkpointer::Checkpointer;
 use super::commit::Pipeline;
 use super::control_writer::ControlWriter;
-use super::coordinators::{Coordinators, zookeeper};
+use super::coordinators::{Coordinators, embedded, zookeeper};
 use super::data_dir::{DataDir, DirLock, NodeIdentity};
 use super::digest_points::DigestPoints;
 use super::door::Door;
@@ -79,7 +79,6 @@ struct Wiring<'a> {
     control: ControlFile,
     catalog: Catalog,
     auth: RpcAuth,
-    /// The register's voter of this process.
     seat: Seat,
     clock: Arc<dyn Clock>,
     rpc: &'a Handle,
@@ -225,9 +224,10 @@ impl Wiring<'_> {
         &self,
         witnesses: &Arc<RpcWitnesses>,
     ) -> Coordinators<ManualCoordinator<ControlFile, RpcWitnesses>> {
-        let manual = self.manual_coordinator(witnesses);
-        let zookeeper = zookeeper(&self.settings, &self.identity, self.rpc);
-        Coordinators { manual, zookeeper }
+        let (settings, me, voter) = (&self.settings, &self.identity, (&self.auth, &self.seat));
+        let embedded = embedded(settings, me, &self.control, voter);
+        let zookeeper = zookeeper(settings, me, self.rpc);
+        Coordinators { manual: self.manual_coordinator(witnesses), embedded, zookeeper }
     }
 
     fn manual_coordinator(
