@@ -1,19 +1,27 @@
 //! Out of manual mode and back, as an operator or a setting asks for it: what must be known before
 //! the node is asked (who is to vote), and the answer as a sentence. The node decides.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+
+use crate::ha::Voters;
 use crate::runtime::config::MasterSettings;
-use crate::types::{Mode, Voter};
+use crate::types::{MemberEntry, Mode, NodeId, Voter};
 
 use super::node::NodeView;
 use super::parts::Parts;
+use super::voter_choice::{self, Candidates};
 use super::{Answer, Request, status};
 
 /// A turn asks every member and the coordinator, each within its own bound.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// One witness is enough; so many are asked.
+const WITNESSES_MAX: usize = 16;
 
 /// `enable_master_auto_ha`: after a refusal the next try waits so long.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -76,13 +84,35 @@ fn possible(settings: &MasterSettings, mode: Mode) -> Result<(), String> {
     Ok(())
 }
 
-async fn voters(_: &Arc<Parts>, mode: Mode) -> Result<BTreeSet<Voter>, String> {
-    match mode {
-        Mode::Embedded => {
-            let text = "this version has no embedded coordinator; use --coordinator zookeeper";
-            Err(text.to_owned())
+/// Asks every master and segment agent who votes there, and chooses.
+async fn voters(parts: &Arc<Parts>, mode: Mode) -> Result<BTreeSet<Voter>, String> {
+    if mode != Mode::Embedded {
+        return Ok(BTreeSet::new());
+    }
+    let view = parts.view();
+    let record = view.record.as_ref().ok_or("the cluster state is not known")?;
+    let mut members: Vec<(&NodeId, &MemberEntry)> = record.members.iter().collect();
+    members.sort_by_key(|(node, entry)| (**node != record.primary, Reverse(entry.priority)));
+    let masters = members.into_iter().map(|(node, entry)| {
+        described(parts, format!("node{node}"), entry.host.clone(), entry.rpc_port)
+    });
+    let masters = join_all(masters).await.into_iter().flatten().collect();
+    let agents = parts.segments.agents().await;
+    let segments = agents.into_iter().take(WITNESSES_MAX).map(|agent| {
+        let name = format!("{}:{}", agent.hostname, agent.port);
+        described(parts, name, agent.address, agent.rpc_port)
+    });
+    let segments = join_all(segments).await.into_iter().flatten().collect();
+    voter_choice::choose(record.members.len(), Candidates { masters, segments })
+}
+
+async fn described(parts: &Parts, name: String, host: String, rpc_port: u16) -> Option<Voter> {
+    match parts.voters.describe(host.clone(), rpc_port).await {
+        Ok(described) => Some(Voter { name, incarnation: described.incarnation, host, rpc_port }),
+        Err(reason) => {
+            tracing::warn!("{name} ({host}:{rpc_port}) cannot vote: {reason}");
+            None
         }
-        Mode::ZooKeeper | Mode::Manual => Ok(BTreeSet::new()),
     }
 }
 

@@ -19,6 +19,7 @@ mod log_writer;
 
 mod commit;
 mod door;
+mod voter_choice;
 mod waiters;
 
 mod outbox;

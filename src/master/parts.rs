@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::catalog::{Catalog, Digest, ReadView, digest_of};
 use crate::frontend::Sessions;
+use crate::ha::RpcVoters;
 use crate::runtime::config::MasterSettings;
 use crate::runtime::{Clock, RpcAuth};
 use crate::types::{ClusterId, Lsn};
@@ -52,6 +53,8 @@ pub(super) struct Parts {
     /// What a takeover has to say while it is watched.
     pub(super) says: broadcast::Sender<String>,
     pub(super) auth: RpcAuth,
+    /// The way to voters, to ask who they are.
+    pub(super) voters: RpcVoters,
 }
 
 impl Parts {

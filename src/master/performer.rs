@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 
 use crate::catalog::Catalog;
-use crate::ha::Coordinator;
 use crate::runtime::{Disk, Net};
 use crate::types::{
     ClusterId, Envelope, Epoch, Instant, Lsn, Member, Message, NodeId, TimelineHistory,
@@ -37,11 +36,11 @@ pub(super) trait Errands: Send + Sync + 'static {
     fn ask_release(&self, of: NodeId);
 }
 
-pub(super) struct Performer<C, D: Disk> {
+pub(super) struct Performer<D: Disk> {
     pub(super) cluster: ClusterId,
     pub(super) me: Member,
     pub(super) tasks: Handle,
-    pub(super) coordinators: Arc<Coordinators<C>>,
+    pub(super) coordinators: Arc<Coordinators>,
     pub(super) errands: Box<dyn Errands>,
     pub(super) net: Arc<dyn Net>,
     pub(super) inbox: Arc<Inbox>,
@@ -70,7 +69,7 @@ struct Stretch {
     sent_at: Instant,
 }
 
-impl<C: Coordinator, D: Disk> World for Performer<C, D> {
+impl<D: Disk> World for Performer<D> {
     fn perform(&mut self, effect: Effect, done: &mut Vec<Event>) {
         match effect {
             Effect::Append { epoch, lsn, commit_lsn, payload } => {
@@ -113,7 +112,7 @@ impl<C: Coordinator, D: Disk> World for Performer<C, D> {
     }
 }
 
-impl<C: Coordinator, D: Disk> Performer<C, D> {
+impl<D: Disk> Performer<D> {
     fn answer(&mut self, effect: Effect) {
         match effect {
             Effect::Open { fence } => {

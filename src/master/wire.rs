@@ -4,6 +4,7 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, watch};
@@ -11,8 +12,8 @@ use tokio::sync::{broadcast, watch};
 use crate::catalog::{Catalog, Commit};
 use crate::frontend::Sessions;
 use crate::fts::{Machine, Prober, Settings as FtsSettings};
-use crate::ha::{ManualCoordinator, ManualShrink, Seat, take_seat};
-use crate::runtime::config::{ManualShrink as ShrinkSetting, MasterSettings, SyncMode};
+use crate::ha::{RpcVoters, Seat, take_seat};
+use crate::runtime::config::{MasterSettings, SyncMode};
 use crate::runtime::{Clock, FileDisk, Net, RpcAuth};
 use crate::types::{Lsn, Mode, TimelineHistory};
 use crate::wal::{Reader, Wal};
@@ -24,7 +25,7 @@ use super::audit::Audit;
 use super::checkpointer::Checkpointer;
 use super::commit::Pipeline;
 use super::control_writer::ControlWriter;
-use super::coordinators::{Coordinators, embedded, zookeeper};
+use super::coordinators::{Coordinators, Means};
 use super::data_dir::{DataDir, DirLock, NodeIdentity};
 use super::digest_points::DigestPoints;
 use super::door::Door;
@@ -57,6 +58,9 @@ const READ_LEASES: u32 = 4;
 /// Lines of a takeover that a slow watcher may be behind.
 const SAYS_MAX: usize = 64;
 
+/// Whoever may be chosen as voter has so long to answer.
+const ASK_VOTERS_MAX: Duration = Duration::from_secs(2);
+
 /// The role that owns a new cluster's catalog, as HAWQ's installations have it.
 const SUPERUSER: &str = "gpadmin";
 
@@ -79,6 +83,7 @@ struct Wiring<'a> {
     control: ControlFile,
     catalog: Catalog,
     auth: RpcAuth,
+    /// The register's voter of this process.
     seat: Seat,
     clock: Arc<dyn Clock>,
     rpc: &'a Handle,
@@ -220,26 +225,17 @@ impl Wiring<'_> {
         Fencing { me, node, inbox: Arc::clone(&self.inbox) }
     }
 
-    fn coordinators(
-        &self,
-        witnesses: &Arc<RpcWitnesses>,
-    ) -> Coordinators<ManualCoordinator<ControlFile, RpcWitnesses>> {
-        let (settings, me, voter) = (&self.settings, &self.identity, (&self.auth, &self.seat));
-        let embedded = embedded(settings, me, &self.control, voter);
-        let zookeeper = zookeeper(settings, me, self.rpc);
-        Coordinators { manual: self.manual_coordinator(witnesses), embedded, zookeeper }
-    }
-
-    fn manual_coordinator(
-        &self,
-        witnesses: &Arc<RpcWitnesses>,
-    ) -> ManualCoordinator<ControlFile, RpcWitnesses> {
-        let shrink = match self.settings.manual_shrink {
-            ShrinkSetting::Witnessed => ManualShrink::Witnessed,
-            ShrinkSetting::Local => ManualShrink::Local,
+    fn coordinators(&self, witnesses: &Arc<RpcWitnesses>) -> Coordinators {
+        let means = Means {
+            settings: &self.settings,
+            identity: &self.identity,
+            control: &self.control,
+            auth: &self.auth,
+            seat: &self.seat,
+            witnesses,
+            tasks: self.rpc,
         };
-        let store = Arc::new(self.control.clone());
-        ManualCoordinator::new(self.identity.node, shrink, store, Arc::clone(witnesses))
+        means.coordinators()
     }
 
     fn errands(&self) -> Arc<Runner> {
@@ -261,7 +257,7 @@ impl Wiring<'_> {
         witnesses: &Arc<RpcWitnesses>,
         queues: &Queues,
         reader: Option<Reader<FileDisk>>,
-    ) -> Performer<ManualCoordinator<ControlFile, RpcWitnesses>, FileDisk> {
+    ) -> Performer<FileDisk> {
         Performer {
             cluster: self.identity.cluster,
             me: self.identity.member(),
@@ -367,6 +363,7 @@ impl Wiring<'_> {
             stop: self.stop,
             without_failover: AtomicBool::new(false),
             says: self.says,
+            voters: RpcVoters::new(self.auth.clone(), self.seat.clone(), ASK_VOTERS_MAX),
             auth: self.auth,
             settings: self.settings,
         });
