@@ -65,15 +65,27 @@ pub struct Cluster {
     folder: TempDir,
     pub shape: Shape,
     pub port: u16,
+    /// The rules take over, not a person.
+    automatic: bool,
     /// Parts of the errors that a test means its nodes to log.
     allowed: RefCell<Vec<&'static str>>,
 }
 
 impl Cluster {
+    /// A cluster in manual mode.
     pub fn start(shape: Shape) -> Cluster {
+        Cluster::begin(shape, false)
+    }
+
+    /// A cluster that fails over by itself.
+    pub fn automatic(shape: Shape) -> Cluster {
+        Cluster::begin(shape, true)
+    }
+
+    fn begin(shape: Shape, automatic: bool) -> Cluster {
         let folder = tempfile::Builder::new().prefix("aerie-e2e").tempdir().expect("directory");
         let allowed = RefCell::default();
-        let cluster = Cluster { folder, shape, port: free_port(), allowed };
+        let cluster = Cluster { folder, shape, port: free_port(), automatic, allowed };
         cluster.demo().expect("hawq demo");
         cluster
     }
@@ -103,6 +115,9 @@ impl Cluster {
         command.args(["--port", &self.port.to_string(), "--detach"]);
         command.args(["--standbys", &self.shape.standbys.to_string()]);
         command.args(["--segments", &self.shape.segments.to_string()]);
+        if !self.automatic {
+            command.arg("--manual");
+        }
         command
     }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
 
 mod address;
+mod auto;
 mod bad_input;
 mod cluster;
 mod commands;

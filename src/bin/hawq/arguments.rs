@@ -226,6 +226,9 @@ pub struct DemoRun {
     pub standbys: u8,
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=64))]
     pub segments: u16,
+    /// Leave takeovers to a person (`hawq activate standby`) instead of the rules.
+    #[arg(long)]
+    pub manual: bool,
     /// Return when the cluster is up instead of waiting for Ctrl-C.
     #[arg(long)]
     pub detach: bool,

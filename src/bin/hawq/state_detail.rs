@@ -42,8 +42,10 @@ pub fn lines(cluster: &Cluster) -> Vec<Line> {
     if let Some(record) = cluster.record() {
         let epoch = Epoch(record.epoch).to_string();
         lines.push(fine(pair("Epoch", &epoch)));
+        let reply = primary.and_then(NodeView::reply);
+        let lacks = reply.and_then(|reply| no_witness(record, reply)).unwrap_or_default();
         lines.push(Line {
-            text: pair("Failover mode", &failover_mode(record)),
+            text: pair("Failover mode", &format!("{}{lacks}", failover_mode(record))),
             attention: record.paused,
         });
     }
@@ -264,8 +266,18 @@ fn number(reply: &StatusReply) -> u32 {
 }
 
 pub fn failover_mode(record: &ClusterState) -> String {
+    if record.enabling() != Mode::Unspecified {
+        return format!("manual; being enabled: {}", mode(record.enabling()));
+    }
     let paused = if record.paused { ", PAUSED (hawq ha resume)" } else { "" };
     format!("{}{paused}", mode(record.mode()))
+}
+
+/// Why a manual cluster of two cannot be made automatic without ZooKeeper.
+fn no_witness(record: &ClusterState, primary: &StatusReply) -> Option<&'static str> {
+    let two = record.mode() == Mode::Manual && record.members.len() == 2;
+    let alone = !primary.segments.iter().any(|row| row.registration_order > 0);
+    (two && alone).then_some("; no witness: two masters need a segment to be automatic")
 }
 
 fn mode(mode: Mode) -> &'static str {

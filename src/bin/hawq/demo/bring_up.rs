@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use aerie::proto::v1::Mode;
 use anyhow::Context;
 
 use super::layout::{HOST, Layout};
@@ -14,10 +15,12 @@ use super::record::{Kind, Record};
 use super::text;
 use crate::arguments::DemoRun;
 use crate::cluster::{Cluster, NodeView};
+use crate::ha_enable::enable_at;
 use crate::init::make_segment;
 use crate::init_standby::{admit, is_in_sync, member_entry};
 use crate::launch;
 use crate::report::print;
+use crate::rpc;
 use crate::state_detail;
 
 const UP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,6 +31,7 @@ pub async fn run(
     options: &DemoRun,
     processes: &mut Processes,
 ) -> anyhow::Result<()> {
+    let is_new = !layout.record_file().exists();
     let mut record = plan(layout, options)?;
     record.refresh(layout);
     record.write(layout)?;
@@ -48,6 +52,9 @@ pub async fn run(
     add_standbys(layout, &mut record, processes, &primary).await?;
     add_segments(layout, &mut record, processes).await?;
     wait_until_whole(layout, &record).await?;
+    if is_new && !options.manual && has_majority(&record) {
+        enable(layout, &record).await?;
+    }
     record.refresh(layout);
     record.write(layout)?;
     let program = std::env::current_exe().context("find the folder of this program")?;
@@ -220,6 +227,27 @@ async fn wait_until_whole(layout: &Layout, record: &Record) -> anyhow::Result<()
     }
 }
 
+/// Whether the masters, with a segment as witness where they are two, outlive one of them.
+fn has_majority(record: &Record) -> bool {
+    match record.masters().count() {
+        0 | 1 => false,
+        2 => record.segments().count() > 0,
+        _ => true,
+    }
+}
+
+/// From here on the rules decide on a takeover.
+async fn enable(layout: &Layout, record: &Record) -> anyhow::Result<()> {
+    print("enabling automatic failover");
+    let primary = wait_for_primary(layout, record).await?;
+    let client = rpc::connect(&primary, &access(layout, record)).await;
+    let client = client.map_err(|problem| anyhow::anyhow!("reach the primary: {problem}"))?;
+    let enabled = enable_at(client, Mode::Embedded).await;
+    let enabled = enabled.map_err(|problem| anyhow::anyhow!("enable: {problem}"))?;
+    anyhow::ensure!(enabled.ok, "automatic failover is not enabled: {}", enabled.text);
+    wait_until_whole(layout, record).await
+}
+
 /// What the cluster still waits for.
 fn missing(cluster: &Cluster, record: &Record) -> Vec<String> {
     let Some(view) = cluster.primary() else {
@@ -299,6 +327,7 @@ mod tests {
             port,
             standbys: 2,
             segments: 2,
+            manual: false,
             detach: true,
         };
         let taken = std::net::TcpListener::bind((HOST, port)).unwrap();

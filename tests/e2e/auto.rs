@@ -1,0 +1,164 @@
+//! Failover by the rules: the primary dies, sleeps, comes back; nobody types anything.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use crate::cluster::{Cluster, Node, READY, Shape, psql};
+use crate::session::Session;
+use crate::wait::{eventually, seconds};
+use crate::writers::Writers;
+
+/// Another primary than `old`, however long it takes on a busy machine.
+fn eventually_another(cluster: &Cluster, old: &Node) -> Node {
+    eventually("another primary", READY, || {
+        let masters = cluster.masters();
+        let open = |node: &&Node| psql(node.pg_port, "select 1").ok();
+        let found = masters.iter().filter(|node| node.name != old.name).find(open);
+        found.cloned().ok_or_else(|| cluster.report())
+    })
+}
+
+#[test]
+fn a_killed_primary_is_replaced_and_comes_back() {
+    let cluster = Cluster::automatic(Shape::default());
+    cluster.may_log("starting it again");
+    let old = cluster.synchronized();
+    let writers = Writers::start(&cluster, 4);
+    writers.eventually_commit(200, &cluster);
+
+    // Process and supervisor: only the silence tells.
+    let died = Instant::now();
+    cluster.kill(&old);
+    let new = eventually_another(&cluster, &old);
+    eprintln!("another primary after {:?}", died.elapsed());
+    writers.check(&cluster);
+    writers.eventually_commit(200, &cluster);
+
+    cluster.restart(&old.name).expect("restart of the old primary");
+    assert_eq!(cluster.synchronized().name, new.name, "the old primary comes back as a standby");
+    writers.eventually_commit(100, &cluster);
+    writers.finish(&cluster);
+    cluster.equal_digests();
+    let roles = "select role, port from gp_segment_configuration where role <> 'p' order by 1";
+    let wanted = format!("m|{}\ns|{}", new.pg_port, old.pg_port);
+    assert_eq!(psql(new.pg_port, roles).expect(roles).trim(), wanted);
+}
+
+#[test]
+fn a_crashed_primary_is_replaced_at_its_supervisors_word() {
+    let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
+    cluster.may_log("starting it again");
+    let session = Session::connect(cluster.synchronized().pg_port).expect("session");
+    session.execute("create table carried (id int)").expect("create");
+    for round in 0..5 {
+        let old = cluster.synchronized();
+        let sql = format!("comment on table carried is '{round}'");
+        psql(old.pg_port, &sql).expect(&sql);
+        crate::cluster::end(old.pid.expect("a process"));
+        eventually("the next commit", READY, || {
+            let sql = format!("comment on table carried is '{round}, again'");
+            let primary = cluster.primary();
+            let said = psql(primary.pg_port, &sql);
+            if said.ok() { Ok(()) } else { Err(format!("{said:?}\n{}", cluster.report())) }
+        });
+        let found = cluster.psql("select obj_description('carried'::regclass)");
+        assert_eq!(found.trim(), format!("{round}, again"));
+    }
+    cluster.synchronized();
+    cluster.equal_digests();
+}
+
+#[test]
+fn a_primary_that_sleeps_wakes_as_a_standby() {
+    let cluster = Cluster::automatic(Shape::default());
+    let old = cluster.synchronized();
+    let asleep = Session::connect(old.pg_port).expect("session");
+    asleep.execute("create table stale (id int)").expect("create");
+    asleep.execute("comment on table stale is 'before'").expect("comment");
+    cluster.signal(&old, Signal::SIGSTOP);
+    let new = eventually_another(&cluster, &old);
+    let sql = "comment on table stale is 'after'";
+    psql(new.pg_port, sql).expect(sql);
+    cluster.signal(&old, Signal::SIGCONT);
+    // It may answer what was new, or refuse; never what was.
+    let read = asleep.value("select obj_description('stale'::regclass)");
+    assert!(!matches!(&read, Ok(found) if found == "before"), "a stale read: {read:?}");
+    let write = asleep.execute("comment on table stale is 'of the past'");
+    assert!(write.is_err(), "a primary of the past acknowledged a write");
+    assert_eq!(cluster.synchronized().name, new.name);
+    assert_eq!(cluster.psql("select obj_description('stale'::regclass)").trim(), "after");
+    cluster.equal_digests();
+}
+
+#[test]
+fn a_standby_that_dies_leaves_the_set_and_comes_back() {
+    let cluster = Cluster::automatic(Shape { standbys: 2, segments: 0 });
+    cluster.may_log("starting it again");
+    let primary = cluster.synchronized();
+    let writers = Writers::start(&cluster, 2);
+    writers.eventually_commit(50, &cluster);
+    for standby in cluster.other_masters(&primary) {
+        cluster.kill(&standby);
+        writers.eventually_commit(50, &cluster);
+        cluster.restart(&standby.name).expect("restart");
+        assert_eq!(cluster.synchronized().name, primary.name, "a standby's end moves nothing");
+    }
+    writers.finish(&cluster);
+    cluster.equal_digests();
+}
+
+#[test]
+fn a_whole_automatic_cluster_starts_in_every_order() {
+    let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
+    let session = Session::connect(cluster.synchronized().pg_port).expect("session");
+    session.execute("create table kept (id int)").expect("create");
+    for order in [["master1", "master2"], ["master2", "master1"]] {
+        cluster.synchronized();
+        cluster.nodes().iter().for_each(|node| cluster.kill(node));
+        for name in order.iter().chain(&["segment1"]) {
+            // The first of them waits for the others: no majority yet.
+            let _ = cluster.restart(name);
+        }
+        cluster.synchronized();
+        assert_eq!(cluster.psql("select 'kept'::regclass").trim(), "kept");
+    }
+    cluster.equal_digests();
+}
+
+#[test]
+fn automatic_mode_goes_on_and_off_under_writes() {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
+    cluster.may_log("starting it again");
+    let primary = cluster.synchronized();
+    let writers = Writers::start(&cluster, 2);
+    for _ in 0..2 {
+        writers.eventually_commit(50, &cluster);
+        let said = cluster.hawq(&["ha", "enable"]).expect("enable");
+        assert!(said.contains("automatic failover (embedded) is on"), "{said}");
+        writers.eventually_commit(50, &cluster);
+        let said = cluster.hawq(&["ha", "disable"]).expect("disable");
+        assert!(said.contains("automatic failover is off"), "{said}");
+    }
+    assert_eq!(cluster.synchronized().name, primary.name);
+    writers.finish(&cluster);
+    // A person decides again: nobody takes over by itself.
+    cluster.kill(&primary);
+    let standby = cluster.other_masters(&primary).remove(0);
+    eventually("a refusal", seconds(10), || {
+        let said = psql(standby.pg_port, "select 1");
+        if said.ok() { Err("it serves".to_owned()) } else { Ok(()) }
+    });
+    cluster.hawq(&["activate", "standby", "-a"]).expect("activate");
+    assert_eq!(cluster.primary().name, standby.name);
+}
+
+#[test]
+fn two_masters_without_a_witness_stay_manual_and_say_why() {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
+    cluster.synchronized();
+    let said = cluster.hawq(&["ha", "enable"]).expect_failure("enable");
+    assert!(said.contains("two masters and no segment agent"), "{said}");
+    let report = cluster.report();
+    assert!(report.contains("no witness"), "hawq state says so too: {report}");
+}
