@@ -9,7 +9,7 @@ DEMO_DIR ?= $(HOME)/.cache/aerie/demo
 DEMO_PORT ?= 15432
 DEMO_ARGS ?=
 
-.PHONY: demo test setup setup-bench demo-stop check fix bench test-long
+.PHONY: demo test setup setup-bench demo-failover demo-stop check fix bench test-long
 .DEFAULT_GOAL := test
 
 # A cluster on loopback: starts it, shows it at work, leaves it running. A test target is named so
@@ -24,6 +24,15 @@ demo: setup
 	@echo
 	@echo "It is running. For this shell:  . $(DEMO_DIR)/env.sh; PATH=$(BIN):\$$PATH"
 	@echo "Then go on with the walk in README.md. To stop it:  make demo-stop"
+
+# Kills the primary of the demo with -9 and shows when clients can write again, by nobody's hand.
+demo-failover:
+	@. $(DEMO_DIR)/env.sh && PATH="$(BIN):$$PATH" && start=$$(date +%s%N) \
+	  && hawq demo kill primary --dir $(DEMO_DIR) \
+	  && until psql -X -q -c "create schema after_$$start" 2>/dev/null; do :; done \
+	  && echo "psql with the same hosts writes again after $$((($$(date +%s%N) - start) / 1000000)) ms" \
+	  && hawq state
+	@echo "The dead one comes back with:  hawq demo restart NAME --dir $(DEMO_DIR)"
 
 demo-stop:
 	$(BIN)/hawq demo stop --dir $(DEMO_DIR)

@@ -246,6 +246,13 @@ pub enum DemoAction {
     Stop(DemoPlace),
     /// Show its processes.
     Status(DemoPlace),
+    /// Kill a node and its supervisor, as the loss of its host would.
+    Kill {
+        /// master1, segment2, … or primary
+        node: String,
+        #[command(flatten)]
+        place: DemoPlace,
+    },
     /// Start a node that died.
     Restart {
         /// master1, segment2, …

@@ -119,7 +119,9 @@ fn the_environment_names_every_master() {
          export PGTARGETSESSIONATTRS=primary\n"
     );
     assert_eq!(env, expected);
-    let welcome = text::welcome(&layout, &record);
+    let by_itself = text::welcome(&layout, &record, text::Takeover::ByItself);
+    assert!(!by_itself.contains("activate"), "{by_itself}");
+    let welcome = text::welcome(&layout, &record, text::Takeover::ByHand);
     for expected in [
         "psql \"host=127.0.0.1,127.0.0.1 port=5432,15002 user=gpadmin dbname=postgres \
          target_session_attrs=primary\"",

@@ -14,7 +14,9 @@ mod text;
 use std::path::Path;
 use std::time::Duration;
 
+use aerie::proto::v1::Mode;
 use anyhow::Context;
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Done;
@@ -23,7 +25,8 @@ use crate::report::print;
 
 use layout::Layout;
 use processes::Processes;
-use record::{Kind, Lock, Record};
+use record::{Kind, Lock, NodeEntry, Record};
+use text::Takeover;
 
 /// How often the foreground process looks after its children.
 const WATCH: Duration = Duration::from_millis(500);
@@ -33,6 +36,7 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<Done> {
         None => up(&options.run).await,
         Some(DemoAction::Stop(place)) => stop(&place.dir).await,
         Some(DemoAction::Status(place)) => status(&place.dir).await,
+        Some(DemoAction::Kill { node, place }) => kill(&place.dir, node).await,
         Some(DemoAction::Restart { node, place }) => restart(&place.dir, node).await,
     }
 }
@@ -61,7 +65,10 @@ async fn up(options: &DemoRun) -> anyhow::Result<Done> {
     }
     drop(lock);
     let record = Record::read(&layout)?;
-    print(&text::welcome(&layout, &record));
+    let cluster = bring_up::ask(&layout, &record).await;
+    let automatic = cluster.record().is_some_and(|record| record.mode() != Mode::Manual);
+    let takeover = if automatic { Takeover::ByItself } else { Takeover::ByHand };
+    print(&text::welcome(&layout, &record, takeover));
     if options.detach {
         return Ok(Done::Well);
     }
@@ -145,6 +152,27 @@ async fn status(dir: &Path) -> anyhow::Result<Done> {
         ));
     }
     Ok(if all { Done::Well } else { Done::Badly })
+}
+
+/// As a crash of its host would: nothing is told to anybody.
+async fn kill(dir: &Path, name: &str) -> anyhow::Result<Done> {
+    let layout = existing(dir)?;
+    let record = Record::read(&layout)?;
+    let cluster = bring_up::ask(&layout, &record).await;
+    let primary = cluster.primary().map(|view| view.node);
+    let wanted = |node: &&NodeEntry| match name {
+        "primary" => node.kind == Kind::Master && Some(node.number()) == primary,
+        name => node.name == name,
+    };
+    let Some(node) = record.nodes.iter().find(wanted) else {
+        anyhow::bail!("there is no node {name} that runs");
+    };
+    // The supervisor first: it would start its master again.
+    for process in layout.supervisor(node).into_iter().chain(layout.process(node)) {
+        process.signal(Signal::SIGKILL);
+    }
+    print(&format!("{} was killed", node.name));
+    Ok(Done::Well)
 }
 
 async fn restart(dir: &Path, name: &str) -> anyhow::Result<Done> {

@@ -35,7 +35,14 @@ pub fn env_sh(layout: &Layout, record: &Record, programs: &Path) -> String {
     )
 }
 
-pub fn welcome(layout: &Layout, record: &Record) -> String {
+/// Who takes over when the primary is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takeover {
+    ByItself,
+    ByHand,
+}
+
+pub fn welcome(layout: &Layout, record: &Record, takeover: Takeover) -> String {
     let (hosts, ports) = hosts_and_ports(record);
     let addresses: Vec<String> =
         record.masters().map(|node| format!("{HOST}:{}", node.pg_port)).collect();
@@ -50,10 +57,6 @@ pub fn welcome(layout: &Layout, record: &Record) -> String {
         record.cluster_id,
         addresses.join(",")
     );
-    let first = record.masters().next();
-    // The supervisor first: it would start its master again.
-    let pids = first.into_iter().flat_map(|node| [node.supervisor_pid, node.pid]).flatten();
-    let pids = pids.map(|pid| pid.to_string()).collect::<Vec<_>>().join(" ");
     text.push_str(&format!(
         "\nIn another terminal:\n  \
          source {}\n  \
@@ -62,11 +65,17 @@ pub fn welcome(layout: &Layout, record: &Record) -> String {
         quoted(&layout.env_file())
     ));
     if standbys > 0 {
+        let next = match takeover {
+            Takeover::ByItself => "hawq state                   # the standby has taken over",
+            Takeover::ByHand => {
+                "hawq state                   # says why nobody serves\n  \
+                 hawq activate standby -a     # the standby takes over"
+            }
+        };
         text.push_str(&format!(
             "Lose the primary, and nothing else:\n  \
-             kill -9 {pids}          # master1, its supervisor first\n  \
-             hawq state                   # says why nobody serves\n  \
-             hawq activate standby -a     # the standby takes over\n  \
+             hawq demo kill primary --dir {root}    # kill -9, its supervisor first\n  \
+             {next}\n  \
              psql -c 'select * from gp_segment_configuration order by registration_order'\n  \
              hawq demo restart master1 --dir {root}    # comes back as the standby\n"
         ));
