@@ -13,6 +13,7 @@ mod applier;
 mod control_file;
 mod control_json;
 mod control_writer;
+mod coordinator_health;
 mod coordinators;
 mod log_tail;
 mod log_writer;

@@ -14,6 +14,7 @@ use crate::runtime::{Clock, RpcAuth};
 use crate::types::{ClusterId, Lsn};
 
 use super::answers::Answers;
+use super::coordinator_health::CoordinatorHealth;
 use super::digest_points::DigestPoints;
 use super::node::NodeView;
 use super::segments::Segments;
@@ -55,6 +56,7 @@ pub(super) struct Parts {
     pub(super) auth: RpcAuth,
     /// The way to voters, to ask who they are.
     pub(super) voters: RpcVoters,
+    pub(super) coordinator_health: Arc<CoordinatorHealth>,
 }
 
 impl Parts {

@@ -21,6 +21,7 @@ use crate::types::{Envelope, Heartbeat};
 
 use super::checkpointer::Checkpointer;
 use super::control_service::ControlService;
+use super::coordinators::Coordinators;
 use super::fencing::Fencing;
 use super::inbox::Inbox;
 use super::parts::Parts;
@@ -29,7 +30,7 @@ use super::seed::{MakeCheckpoint, SeedSource};
 use super::start::StartError;
 use super::transport::{PeerAddress, Transport};
 use super::witnesses::{RpcWitnesses, tell_segments};
-use super::{digest_watch, enable, role_changes, status};
+use super::{coordinator_health, digest_watch, enable, role_changes, status};
 
 /// Messages from other masters that wait for the node's loop.
 const MESSAGES_MAX: usize = 4096;
@@ -49,6 +50,7 @@ pub(super) struct Services {
     pub(super) checkpointer: Checkpointer,
     pub(super) seeds: Arc<MakeCheckpoint>,
     pub(super) seat: Seat,
+    pub(super) coordinators: Arc<Coordinators>,
 }
 
 /// Binds the address for masters and segments.
@@ -80,7 +82,7 @@ impl Services {
     /// waited for.
     pub(super) fn start(self, listener: TcpListener, rpc: &Handle) -> Option<JoinHandle<()>> {
         let Services { parts, transport, inbox, witnesses, fencing, .. } = self;
-        let Services { checkpointer, seeds, seat, .. } = self;
+        let Services { checkpointer, seeds, seat, coordinators, .. } = self;
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let me = parts.view().me.node;
         let replication =
@@ -104,6 +106,7 @@ impl Services {
         rpc.spawn(deliver(received, inbox));
         rpc.spawn(connect_peers(Arc::clone(&parts), transport));
         rpc.spawn(announce_reigns(Arc::clone(&parts), witnesses));
+        rpc.spawn(coordinator_health::watch(Arc::clone(&parts), coordinators));
         rpc.spawn(enable::keep_enabled(Arc::clone(&parts)));
         rpc.spawn(checkpointer.run());
         let told = parts.settings.on_role_change.is_some();

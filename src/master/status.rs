@@ -60,6 +60,7 @@ pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
         digest: digest.map_or_else(String::new, |(_, digest)| digest.to_string()),
         digest_lsn: digest.map_or(0, |(lsn, _)| lsn.0),
         commits_wait: view.commits_wait.clone().unwrap_or_default(),
+        coordinator_trouble: parts.coordinator_health.trouble().unwrap_or_default(),
     }
 }
 

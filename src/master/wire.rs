@@ -149,12 +149,13 @@ pub(super) fn wire(
     let commit = wiring.pipeline();
     let segments = wiring.segments(&commit)?;
     let witnesses = wiring.witnesses(&segments);
+    let coordinators = Arc::new(wiring.coordinators(&witnesses));
     let queues = Queues::default();
     let checkpointer = wiring.checkpointer(&queues);
     let reader = wal.as_ref().map(Wal::reader);
     let node_loop = NodeLoop {
         node,
-        world: wiring.performer(&witnesses, &queues, reader.clone()),
+        world: wiring.performer(&coordinators, &queues, reader.clone()),
         inbox: Arc::clone(&wiring.inbox),
         clock: Arc::clone(&wiring.clock),
         view,
@@ -169,7 +170,7 @@ pub(super) fn wire(
     .map_err(|source| StartError::Io { doing: "start threads".to_owned(), source })?;
     let (filled, is_filled) = watch::channel(false);
     let (upkeep, reborn) = (wiring.upkeep(&commit, filled), Arc::clone(&wiring.reborn));
-    let services = wiring.services((segments, is_filled), witnesses, checkpointer);
+    let services = wiring.services((segments, is_filled), (witnesses, coordinators), checkpointer);
     let parts = Arc::clone(&services.parts);
     Ok(Wired { parts, services, commit, threads, lock, reborn, upkeep })
 }
@@ -254,7 +255,7 @@ impl Wiring<'_> {
 
     fn performer(
         &self,
-        witnesses: &Arc<RpcWitnesses>,
+        coordinators: &Arc<Coordinators>,
         queues: &Queues,
         reader: Option<Reader<FileDisk>>,
     ) -> Performer<FileDisk> {
@@ -262,7 +263,7 @@ impl Wiring<'_> {
             cluster: self.identity.cluster,
             me: self.identity.member(),
             tasks: self.rpc.clone(),
-            coordinators: Arc::new(self.coordinators(witnesses)),
+            coordinators: Arc::clone(coordinators),
             errands: Box::new(self.errands()),
             net: Arc::clone(&self.transport) as Arc<dyn Net>,
             inbox: Arc::clone(&self.inbox),
@@ -336,7 +337,7 @@ impl Wiring<'_> {
     fn services(
         self,
         (segments, filled): (Segments, watch::Receiver<bool>),
-        witnesses: Arc<RpcWitnesses>,
+        (witnesses, coordinators): (Arc<RpcWitnesses>, Arc<Coordinators>),
         checkpointer: Checkpointer,
     ) -> Services {
         let fencing = self.fencing();
@@ -364,6 +365,7 @@ impl Wiring<'_> {
             without_failover: AtomicBool::new(false),
             says: self.says,
             voters: RpcVoters::new(self.auth.clone(), self.seat.clone(), ASK_VOTERS_MAX),
+            coordinator_health: Arc::default(),
             auth: self.auth,
             settings: self.settings,
         });
@@ -376,6 +378,7 @@ impl Wiring<'_> {
             checkpointer,
             seeds: giver.make(),
             seat: self.seat,
+            coordinators,
         }
     }
 }

@@ -162,3 +162,26 @@ fn two_masters_without_a_witness_stay_manual_and_say_why() {
     let report = cluster.report();
     assert!(report.contains("no witness"), "hawq state says so too: {report}");
 }
+
+#[test]
+fn without_a_majority_nothing_moves_and_the_state_says_so() {
+    let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
+    let primary = cluster.synchronized();
+    let standby = cluster.other_masters(&primary).remove(0);
+    cluster.kill(&cluster.node("segment1"));
+    psql(primary.pg_port, "create table two_of_three (id int)").expect("a majority is left");
+    cluster.kill(&standby);
+    eventually("the lost coordinator in hawq state", READY, || {
+        let report = cluster.report();
+        let told = report.contains("cannot be reached") && report.contains("1 of 3 voters");
+        if told { Ok(()) } else { Err(report) }
+    });
+    cluster.restart("segment1").expect("restart of the witness");
+    eventually("a commit alone", READY, || {
+        let created = psql(primary.pg_port, "create table alone (id int)");
+        if created.ok() { Ok(()) } else { Err(created.stderr) }
+    });
+    cluster.restart(&standby.name).expect("restart of the standby");
+    assert_eq!(cluster.synchronized().name, primary.name);
+    cluster.equal_digests();
+}

@@ -53,6 +53,7 @@ pub fn lines(cluster: &Cluster) -> Vec<Line> {
         Some(reply) => {
             lines.push(mirroring(reply));
             lines.extend(commits_wait(reply));
+            lines.extend(coordinator_lost(reply));
         }
         None => lines.push(alarming(pair("Primary", "none serves"))),
     }
@@ -125,6 +126,13 @@ fn lag(standby: &StandbyStatus) -> String {
 pub fn commits_wait(reply: &StatusReply) -> Option<Line> {
     let sentence = &reply.commits_wait;
     (!sentence.is_empty()).then(|| alarming(pair("Commits wait", sentence)))
+}
+
+/// Rule 15: what that means for whoever reads it.
+fn coordinator_lost(reply: &StatusReply) -> Option<Line> {
+    let reason = &reply.coordinator_trouble;
+    let text = format!("cannot be reached, so nobody takes over until it is back: {reason}");
+    (!reason.is_empty()).then(|| alarming(pair("Coordinator", &text)))
 }
 
 /// Never "Synchronized" beside a reason why the primary does not serve: it was so once.

@@ -55,6 +55,7 @@ fn answer(reply: &StatusReply) -> Value {
         "open": reply.open,
         "closed_reason": reply.closed_reason,
         "commits_wait": reply.commits_wait,
+        "coordinator_trouble": reply.coordinator_trouble,
         "epoch": Epoch(reply.epoch).to_string(),
         "promised_epoch": Epoch(reply.promised_epoch).to_string(),
         "write_lsn": Lsn(reply.write_lsn).to_string(),
