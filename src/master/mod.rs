@@ -57,6 +57,7 @@ mod clients;
 mod found;
 mod handover;
 mod health;
+mod lags;
 mod live;
 mod own_address;
 mod role_changes;
