@@ -6,6 +6,7 @@ pub mod node;
 mod fatal;
 mod inbox;
 mod node_loop;
+mod node_settings;
 mod performer;
 mod queue;
 
@@ -58,6 +59,7 @@ mod found;
 mod handover;
 mod health;
 mod live;
+mod old_primary;
 mod own_address;
 mod role_changes;
 mod run;
