@@ -6,6 +6,7 @@ pub mod node;
 mod fatal;
 mod inbox;
 mod node_loop;
+mod node_settings;
 mod performer;
 mod queue;
 
@@ -60,6 +61,7 @@ mod health;
 mod lags;
 mod live;
 mod node_settings;
+mod old_primary;
 mod own_address;
 mod reload;
 mod role_changes;

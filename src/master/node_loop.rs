@@ -32,6 +32,8 @@ pub(super) struct NodeLoop<W: World> {
     pub(super) view: watch::Sender<Arc<NodeView>>,
     /// The reign for which proposals are taken.
     pub(super) reign: Option<Epoch>,
+    /// Reads wait for answers (`ha_read_mode = confirm`): each is shown at once.
+    pub(super) confirms: bool,
     pub(super) viewed_at: Instant,
 }
 
@@ -71,7 +73,10 @@ impl<W: World> NodeLoop<W> {
     /// True when others should see the node's state at once.
     fn take(&mut self, input: Input) -> bool {
         match input {
-            Input::Event(event) => self.step(event),
+            Input::Event(event) => {
+                let answer = self.confirms && matches!(event, Event::Received { .. });
+                self.step(event) | answer
+            }
             Input::Propose { epoch, ticket, payload } if self.reign == Some(epoch) => {
                 self.step(Event::Propose { ticket, payload })
             }

@@ -1,4 +1,4 @@
-//! What the node's machine takes from the settings of its process.
+//! The node's times and bounds from the settings of the process; no value is made up here.
 
 use crate::runtime::config::{MasterSettings, SyncMode};
 use crate::types::Mode;
@@ -17,6 +17,10 @@ pub(super) fn node_settings(settings: &MasterSettings) -> NodeSettings {
         zookeeper: timeouts(Mode::ZooKeeper),
         disk_timeout: settings.disk_timeout,
         strict: settings.sync_mode == SyncMode::Strict,
+        fences: !settings.fencing_methods.is_empty(),
+        failovers_max: settings.failovers_per_hour_max,
+        auto_rejoin: settings.auto_rejoin,
+        lone_stops: settings.lone_stops,
         ..NodeSettings::default()
     }
 }

@@ -40,6 +40,7 @@ use super::log_writer::LogWriter;
 use super::node::{Node, NodeView};
 use super::node_loop::NodeLoop;
 use super::node_settings::node_settings;
+use super::old_primary::OldPrimary;
 use super::parts::{DigestCache, Parts, StopMode};
 use super::performer::{Gathered, Performer};
 use super::segments::{Driver, Segments};
@@ -163,6 +164,7 @@ pub(super) fn wire(
         clock: Arc::clone(&wiring.clock),
         view,
         reign: None,
+        confirms: wiring.settings.read_confirm,
         viewed_at: wiring.clock.now(),
     };
     let applier = wiring.applier(reader, log.apply_lsn);
@@ -191,6 +193,7 @@ impl Wiring<'_> {
             commit_timeout: self.settings.commit_timeout,
             read_timeout: self.settings.lease * READ_LEASES,
             hot_standby: self.settings.hot_standby,
+            confirm: self.settings.read_confirm.then_some(self.settings.lease),
         })
     }
 
@@ -282,6 +285,12 @@ impl Wiring<'_> {
             answers: Arc::clone(&self.answers),
             door: Arc::clone(&self.door),
             history: Arc::clone(&self.history),
+            old_primary: OldPrimary::new(
+                &self.settings,
+                self.control.clone(),
+                Arc::clone(&self.inbox),
+                self.rpc.clone(),
+            ),
             fatal: self.fatal.clone(),
             gathered: Gathered::default(),
             lags: Arc::clone(&self.lags),
