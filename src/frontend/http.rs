@@ -1,18 +1,64 @@
-//! Health over HTTP: `/healthz`, `/readyz`, `/metrics`, `/cluster`.
+//! Health over HTTP: Patroni's paths and status codes, so that what is known of proxies in front of
+//! Patroni works here, and Kubernetes' `/healthz` and `/readyz`.
 //!
-//! It only shows what `master` reports; it has no state and takes no orders.
+//! `HEAD` and `OPTIONS` answer like `GET`, without a body. It only shows what `master` reports; it
+//! has no state and takes no orders.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// What a proxy may want of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Serves as primary: reads are linearizable, writes are taken.
+    Primary,
+    /// Follows a primary, whether or not it serves sessions.
+    Standby,
+    /// A standby of the in-sync set that hears its primary.
+    InSync,
+    /// A standby outside that set.
+    OutOfSync,
+    /// A standby that serves read-only sessions.
+    Replica,
+    /// Serves sessions, as primary or as a standby.
+    ReadOnly,
+    /// Serves sessions, as primary or as a standby of the in-sync set.
+    ReadOnlyInSync,
+    /// Serves as primary, or follows one.
+    Running,
+    /// Always fulfilled: only the description is wanted.
+    Described,
+}
+
+/// Patroni's paths; the primary has older names there too.
+const CHECKS: &[(&str, Check)] = &[
+    ("/", Check::Primary),
+    ("/primary", Check::Primary),
+    ("/read-write", Check::Primary),
+    ("/leader", Check::Primary),
+    ("/master", Check::Primary),
+    ("/standby", Check::Standby),
+    ("/sync", Check::InSync),
+    ("/synchronous", Check::InSync),
+    ("/async", Check::OutOfSync),
+    ("/asynchronous", Check::OutOfSync),
+    ("/replica", Check::Replica),
+    ("/read-only", Check::ReadOnly),
+    ("/read-only-sync", Check::ReadOnlyInSync),
+    ("/health", Check::Running),
+    ("/readiness", Check::Running),
+    ("/patroni", Check::Described),
+];
 
 /// What `master` knows about this node.
 pub trait Health: Send + Sync + 'static {
@@ -20,11 +66,20 @@ pub trait Health: Send + Sync + 'static {
     fn alive(&self) -> Result<(), String>;
     /// `Ok` names the role in which this node serves; `Err` says why it does not.
     fn ready(&self) -> Result<String, String>;
+    /// Whether this node is what is wanted, now, and if it is a standby then at most `lag` bytes
+    /// behind.
+    fn is(&self, check: Check, lag: Option<u64>) -> bool;
+    /// This node, in Patroni's words where it has them.
+    fn node(&self) -> Value;
     /// In Prometheus' text format.
     fn metrics(&self) -> String;
     /// Nodes, their roles and positions, as this node sees them.
-    fn cluster(&self) -> serde_json::Value;
+    fn cluster(&self) -> Value;
+    /// The reigns that this node knows of, the first one first.
+    fn history(&self) -> Value;
 }
+
+type Shown = State<Arc<dyn Health>>;
 
 /// The running HTTP server.
 pub struct Http {
@@ -65,19 +120,68 @@ impl Http {
 }
 
 fn router(health: Arc<dyn Health>) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
+    let mut router = Router::new()
+        .route("/healthz", get(healthz).options(healthz))
+        .route("/liveness", get(healthz).options(healthz))
+        .route("/readyz", get(readyz).options(readyz))
         .route("/metrics", get(metrics))
         .route("/cluster", get(cluster))
-        .with_state(health)
+        .route("/history", get(history));
+    for (path, check) in CHECKS {
+        router = router.route(path, checked(*check));
+    }
+    router.with_state(health)
 }
 
-async fn healthz(State(health): State<Arc<dyn Health>>) -> Response {
+fn checked(check: Check) -> MethodRouter<Arc<dyn Health>> {
+    let page = async move |State(health): Shown, RawQuery(asked): RawQuery| {
+        let status = status(&*health, check, asked.as_deref());
+        (status, axum::Json(body(&*health, status))).into_response()
+    };
+    let bare = async move |State(health): Shown, RawQuery(asked): RawQuery| {
+        status(&*health, check, asked.as_deref()).into_response()
+    };
+    get(page).options(bare)
+}
+
+fn status(health: &dyn Health, check: Check, asked: Option<&str>) -> StatusCode {
+    let mut pairs = asked.unwrap_or_default().split('&');
+    let lag = match pairs.find_map(|pair| pair.strip_prefix("lag=")).map(bytes) {
+        Some(None) => return StatusCode::BAD_REQUEST,
+        Some(lag) => lag,
+        None => None,
+    };
+    let is = health.is(check, lag);
+    if is { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn body(health: &dyn Health, status: StatusCode) -> Value {
+    if status == StatusCode::BAD_REQUEST {
+        return json!({"error": "lag is a number of bytes, such as 1048576, 16kB, 64MB or 1GB"});
+    }
+    health.node()
+}
+
+/// As Patroni reads `lag`: a number of bytes, or with a unit of PostgreSQL's.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "kb" => 10,
+        "mb" => 20,
+        "gb" => 30,
+        "tb" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+async fn healthz(State(health): Shown) -> Response {
     verdict(health.alive().map(|()| "ok".to_owned()))
 }
 
-async fn readyz(State(health): State<Arc<dyn Health>>) -> Response {
+async fn readyz(State(health): Shown) -> Response {
     verdict(health.ready())
 }
 
@@ -88,69 +192,19 @@ fn verdict(verdict: Result<String, String>) -> Response {
     }
 }
 
-async fn metrics(State(health): State<Arc<dyn Health>>) -> Response {
+async fn metrics(State(health): Shown) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     (kind, health.metrics()).into_response()
 }
 
-async fn cluster(State(health): State<Arc<dyn Health>>) -> Response {
+async fn cluster(State(health): Shown) -> Response {
     axum::Json(health.cluster()).into_response()
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    struct Sick;
-
-    impl Health for Sick {
-        fn alive(&self) -> Result<(), String> {
-            Ok(())
-        }
-
-        fn ready(&self) -> Result<String, String> {
-            Err("no primary".to_owned())
-        }
-
-        fn metrics(&self) -> String {
-            "hawq_up 1\n".to_owned()
-        }
-
-        fn cluster(&self) -> serde_json::Value {
-            serde_json::json!({"nodes": []})
-        }
-    }
-
-    async fn fetch(address: SocketAddr, path: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        let read = stream.read_to_string(&mut answer);
-        tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
-        answer
-    }
-
-    #[tokio::test]
-    async fn every_page_row_by_row() {
-        let http = Http::start("127.0.0.1:0".parse().unwrap(), Arc::new(Sick)).await.unwrap();
-        let rows = [
-            ("/healthz", "200 OK", "ok\n"),
-            ("/readyz", "503 Service Unavailable", "no primary\n"),
-            ("/metrics", "200 OK", "hawq_up 1\n"),
-            ("/cluster", "200 OK", "{\"nodes\":[]}"),
-            ("/other", "404 Not Found", ""),
-        ];
-        for (path, status, body) in rows {
-            let answer = fetch(http.address(), path).await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
-            assert!(answer.ends_with(body), "{path}: {answer}");
-        }
-        http.shutdown().await;
-    }
+async fn history(State(health): Shown) -> Response {
+    axum::Json(health.history()).into_response()
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -44,7 +44,7 @@ pub use failure::{Failure, Notice, Severity};
 pub use gate::Gate;
 pub use hba::{Hba, HbaError};
 pub use hba_file::{HbaFileError, load_hba};
-pub use http::{Health, Http};
+pub use http::{Check, Health, Http};
 pub use server::{Error, Frontend, FrontendOptions, Listeners, Shutdown, resolve};
 pub use sessions::Sessions;
 pub use socket_file::SocketError;

@@ -61,8 +61,13 @@ impl CoordinatorHealth {
 
 /// Looks from time to time, for as long as the process lives.
 pub(super) async fn watch(parts: Arc<Parts>, coordinators: Arc<Coordinators>) {
+    let mut before = Mode::Manual;
     loop {
         let mode = parts.view().record.as_ref().map_or(Mode::Manual, |record| record.mode);
+        if before != mode {
+            coordinators.leave(before);
+            before = mode;
+        }
         let looked = look(&coordinators, mode).await;
         match parts.coordinator_health.note(looked) {
             Change::Lost(reason) => tracing::warn!(

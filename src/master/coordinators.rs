@@ -70,6 +70,13 @@ impl Means<'_> {
 }
 
 impl Coordinators {
+    /// The record lies elsewhere now: this node is no longer shown where it was.
+    pub(super) fn leave(&self, mode: Mode) {
+        if let (Mode::ZooKeeper, Some(zookeeper)) = (mode, &self.zookeeper) {
+            zookeeper.disconnect();
+        }
+    }
+
     pub(super) async fn read(&self, of: Mode, authority: Authority) -> ReadOutcome {
         match (of, &self.zookeeper) {
             (Mode::Manual, _) => self.manual.read(authority).await,

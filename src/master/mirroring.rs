@@ -119,6 +119,7 @@ pub(super) mod tests {
             record: Some(record(5, 3, members, in_sync)),
             standbys: standbys.into_iter().collect(),
             primary_heard: None,
+            primary_commit_lsn: Lsn(0),
             readable_until: None,
             seeding: None,
             commits_wait: None,

@@ -6,7 +6,6 @@ pub mod node;
 mod fatal;
 mod inbox;
 mod node_loop;
-mod node_settings;
 mod performer;
 mod queue;
 
@@ -58,6 +57,9 @@ mod clients;
 mod found;
 mod handover;
 mod health;
+mod health_facts;
+mod health_metrics;
+mod health_pages;
 mod lags;
 mod live;
 mod node_settings;

@@ -130,6 +130,18 @@ impl Cluster {
         command
     }
 
+    /// Sets properties in the site file of a node; the node reads them at its next start.
+    pub fn configure(&self, node: &Node, properties: &[(&str, &str)]) {
+        let site = self.dir().join(&node.name).join("etc/hawq-site.xml");
+        let text = fs::read_to_string(&site).expect("hawq-site.xml");
+        let property = |(name, value): &(&str, &str)| {
+            format!("<property><name>{name}</name><value>{value}</value></property>\n")
+        };
+        let added: String = properties.iter().map(property).collect();
+        let text = text.replace("</configuration>", &format!("{added}</configuration>"));
+        fs::write(&site, text).expect("hawq-site.xml");
+    }
+
     pub fn dir(&self) -> PathBuf {
         self.folder.path().join("demo")
     }

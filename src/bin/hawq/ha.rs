@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use crate::Done;
 use crate::environment::Environment;
 use crate::ha_enable::{self, EnableOptions};
+use crate::ha_format::{self, HaFormatOptions};
 use crate::ha_pause;
 use crate::ha_status::{self, HaStatusOptions};
 
@@ -31,6 +32,8 @@ pub enum HaAction {
     Pause,
     /// Standbys may take over again; at once, where the primary is gone.
     Resume,
+    /// Remove what the cluster has in ZooKeeper, so that it can be enabled there anew.
+    Format(HaFormatOptions),
 }
 
 pub async fn run(options: &HaOptions) -> anyhow::Result<Done> {
@@ -41,5 +44,6 @@ pub async fn run(options: &HaOptions) -> anyhow::Result<Done> {
         HaAction::Disable => ha_enable::disable(&environment).await,
         HaAction::Pause => ha_pause::run_in(&environment, true).await,
         HaAction::Resume => ha_pause::run_in(&environment, false).await,
+        HaAction::Format(options) => ha_format::run_in(&environment, options).await,
     }
 }

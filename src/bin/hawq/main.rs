@@ -18,6 +18,7 @@ mod environment;
 mod fake_control;
 mod ha;
 mod ha_enable;
+mod ha_format;
 mod ha_pause;
 mod ha_status;
 mod init;

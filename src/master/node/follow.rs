@@ -93,12 +93,14 @@ impl Node {
                 }
             }
             Message::Append { from: start, records, commit_lsn, sent_at, .. } => {
+                self.primary_commit = commit_lsn;
                 self.append_received(now, (start, records), commit_lsn, sent_at, effects);
             }
             Message::Heartbeat { write_lsn, commit_lsn, sent_at, record, .. } => {
                 if let Some(record) = record {
                     self.adopt(record, effects);
                 }
+                self.primary_commit = commit_lsn;
                 self.heartbeat_received(now, (write_lsn, commit_lsn), sent_at, effects);
             }
             _ => {}

@@ -87,6 +87,8 @@ pub struct Node {
     pub(crate) promise: Promise,
     /// When anything was last heard from a primary at the epoch that we follow.
     pub(crate) primary_heard: Option<Instant>,
+    /// The commit LSN that came with it; shown, never applied.
+    pub(crate) primary_commit: Lsn,
     /// The last ticket of `Effect::Persist`, and the last that is durable.
     pub(crate) persist_issued: u64,
     pub(crate) persist_done: u64,
@@ -146,6 +148,7 @@ impl Node {
             role: Role::Joining { closed: "starting up".to_owned(), again_at: now },
             promise,
             primary_heard: None,
+            primary_commit: Lsn::ZERO,
             persist_issued: 0,
             persist_done: 0,
             record_ticket: 0,

@@ -24,6 +24,8 @@ pub struct NodeView {
     pub record: Option<ClusterState>,
     pub standbys: Vec<StandbyView>,
     pub primary_heard: Option<Instant>,
+    /// As the primary last told it; this node may have less.
+    pub primary_commit_lsn: Lsn,
     /// Reads may be served until then; `None`: not at all.
     pub readable_until: Option<Instant>,
     pub seeding: Option<String>,
@@ -85,6 +87,7 @@ impl Node {
             standbys: self.standby_views(),
             record,
             primary_heard: self.primary_heard,
+            primary_commit_lsn: self.primary_commit,
             readable_until: self.readable_until(),
             seeding: self.seeding.as_ref().map(|seeding| seeding.reason.clone()),
             commits_wait: self.commits_wait(),

@@ -346,7 +346,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer { min: 0, max: 65_535 },
         "0",
         AVAILABILITY,
-        "Port of a master's /healthz, /readyz, /metrics and /cluster over HTTP; 0: none.",
+        "Port of a master's pages over HTTP, for proxies and probes (docs/health.md); 0: none.",
     ),
     setting(
         "ha_digest_interval",

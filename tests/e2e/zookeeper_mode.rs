@@ -1,0 +1,125 @@
+//! A cluster whose record lies in ZooKeeper: it fails over by itself, and goes on without
+//! ZooKeeper as long as nothing has to change.
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, HAWQ, Node, READY, Shape, psql};
+use crate::ensemble::Ensemble;
+use crate::run::run;
+use crate::session::Session;
+use crate::wait::{eventually, seconds};
+use crate::writers::Writers;
+
+/// Started, then told of ZooKeeper as HAWQ is, and started again.
+fn start(ensemble: &Ensemble) -> Cluster {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
+    cluster.stop().expect("stop").expect("stop");
+    let quorum = ensemble.quorum();
+    for master in cluster.masters() {
+        let properties = [("enable_master_auto_ha", "on"), ("ha_zookeeper_quorum", &quorum)];
+        cluster.configure(&master, &properties);
+    }
+    cluster.demo().expect("hawq demo");
+    in_zookeeper(&cluster);
+    cluster
+}
+
+fn status(cluster: &Cluster) -> Value {
+    let mut command = cluster.command(HAWQ);
+    let outcome = run(command.args(["ha", "status", "--json"]), seconds(60));
+    serde_json::from_str(&outcome.stdout).unwrap_or(Value::Null)
+}
+
+fn in_zookeeper(cluster: &Cluster) -> Node {
+    eventually("the record in ZooKeeper", READY, || {
+        let status = status(cluster);
+        if status["mode"] == "zookeeper" { Ok(()) } else { Err(format!("{status}")) }
+    });
+    cluster.synchronized()
+}
+
+fn other_primary(cluster: &Cluster, old: &Node) -> Node {
+    eventually("another primary", READY, || {
+        let open = |node: &Node| node.name != old.name && Session::connect(node.pg_port).is_ok();
+        cluster.masters().into_iter().find(open).ok_or_else(|| cluster.report())
+    })
+}
+
+#[test]
+fn a_standby_takes_over_by_itself_through_zookeeper() {
+    let ensemble = Ensemble::start(3);
+    let cluster = start(&ensemble);
+    let refused = cluster.hawq(&["ha", "format", "-a"]).expect_failure("format of a tree in use");
+    assert!(refused.contains("keeps the cluster state in ZooKeeper"), "{refused}");
+    let writers = Writers::start(&cluster, 2);
+    writers.eventually_commit(100, &cluster);
+    for _ in 0..2 {
+        let old = cluster.synchronized();
+        cluster.kill(&old);
+        let new = other_primary(&cluster, &old);
+        writers.check(&cluster);
+        writers.eventually_commit(100, &cluster);
+        cluster.restart(&old.name).expect("restart");
+        assert_eq!(cluster.synchronized().name, new.name);
+    }
+    writers.finish(&cluster);
+    cluster.equal_digests();
+    assert_eq!(status(&cluster)["mode"], "zookeeper");
+}
+
+#[test]
+fn without_zookeeper_the_primary_goes_on_and_nobody_takes_over_until_it_is_back() {
+    let mut ensemble = Ensemble::start(1);
+    let cluster = start(&ensemble);
+    let primary = cluster.synchronized();
+    let writers = Writers::start(&cluster, 2);
+    writers.eventually_commit(100, &cluster);
+    ensemble.kill_all();
+    writers.eventually_commit(100, &cluster);
+    writers.finish(&cluster);
+    psql(primary.pg_port, "create table alone (id int)").expect("a commit without ZooKeeper");
+
+    // Now a takeover would be due, and cannot be.
+    cluster.kill(&primary);
+    let standby = cluster.other_masters(&primary).remove(0);
+    eventually("a standby that misses ZooKeeper", READY, || {
+        let log = cluster.log(&standby);
+        let told = log.contains("ha_zookeeper_quorum");
+        if told { Ok(()) } else { Err(cluster.report()) }
+    });
+    assert!(Session::connect(standby.pg_port).is_err(), "nobody may reign without the record");
+    ensemble.start_all();
+    let new = other_primary(&cluster, &primary);
+    psql(new.pg_port, "comment on table alone is 'kept'").expect("a commit");
+    cluster.restart(&primary.name).expect("restart");
+    assert_eq!(cluster.synchronized().name, new.name);
+    cluster.equal_digests();
+}
+
+#[test]
+fn a_cluster_and_its_zookeeper_start_in_either_order() {
+    let mut ensemble = Ensemble::start(1);
+    let cluster = start(&ensemble);
+    psql(cluster.synchronized().pg_port, "create table kept (id int)").expect("create");
+    for zookeeper_first in [true, false] {
+        cluster.stop().expect("stop").expect("stop");
+        ensemble.kill_all();
+        if zookeeper_first {
+            ensemble.start_all();
+        }
+        let starting = cluster.demo_in_background();
+        if !zookeeper_first {
+            let master = cluster.node("master1");
+            eventually("a master that misses ZooKeeper", READY, || {
+                let told = cluster.log(&master).contains("ZooKeeper cannot be reached");
+                if told { Ok(()) } else { Err(cluster.report()) }
+            });
+            ensemble.start_all();
+        }
+        starting.end(seconds(120)).expect("hawq demo").expect("hawq demo");
+        let primary = cluster.synchronized();
+        let found = psql(primary.pg_port, "select count(*) from pg_class where relname = 'kept'");
+        assert_eq!(found.expect("the table").trim(), "1");
+        assert_eq!(status(&cluster)["mode"], "zookeeper");
+    }
+}
