@@ -46,7 +46,8 @@ impl fmt::Display for Refusal {
             Refusal::NotInSync { primary } => write!(
                 f,
                 "this node is not in the in-sync set, so it may lack what primary {primary} \
-                 acknowledged; --force takes over all the same and loses that"
+                 acknowledged; --allow-data-loss (in manual mode also --force) takes over all the \
+                 same and loses that"
             ),
             Refusal::NotMember => f.write_str(
                 "this node was removed from the cluster; make it a standby again with hawq init \

@@ -259,6 +259,13 @@ impl Attempt {
         record.members.keys().all(|node| silent(*node) || self.answers.contains_key(node))
     }
 
+    /// Everyone of the recorded set has answered, the primary that is to be followed apart.
+    #[must_use]
+    pub fn heard_the_set(&self, me: Member, record: &ClusterState) -> bool {
+        let known = |node| node == me.node || node == record.primary;
+        record.in_sync.iter().all(|m| known(m.node) || self.answers.contains_key(&m.node))
+    }
+
     /// The record that makes `candidate` primary: above every epoch met, and with those of the old
     /// set that answered, the old primary not among them.
     #[must_use]

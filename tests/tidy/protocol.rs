@@ -20,6 +20,7 @@ const WITHOUT_EPOCH: &[&str] = &[
     "AcceptRequest",
     "DescribeRequest",
     "RejoinRequest",
+    "HistoryRequest",
 ];
 
 /// A message or an enum: its name and its lines, with comments gone.

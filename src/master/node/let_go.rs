@@ -16,7 +16,7 @@ impl Node {
     pub(crate) fn disk_hangs(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let text = "the log device has not completed a flush within ha_disk_timeout".to_owned();
         Self::report(Level::Error, text.clone(), effects);
-        let automatic = self.automatic();
+        let (automatic, stopped_for) = (self.automatic(), self.settings.disk_timeout);
         let Some(reign) = self.reign_mut() else { return };
         if !automatic {
             reign.flushing_since = Some(now);
@@ -25,7 +25,8 @@ impl Node {
         let (epoch, end) = (reign.epoch, self.log.flushed);
         self.yielded_until = Some(now.after(self.settings.release_timeout()));
         for to in self.others() {
-            effects.push(Effect::Send { to, message: Message::Release { epoch, end, to: None } });
+            let message = Message::Release { epoch, end, to: None, stopped_for };
+            effects.push(Effect::Send { to, message });
         }
         self.join(now, &text, effects);
     }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::ha::{self, Authority, Cause};
 use crate::replication::{Progress, Stage, SyncSet, commit_point};
-use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, Mode, NodeId};
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
 use crate::wal::record::encoded_len;
 
+use super::super::ReignNote;
 use super::super::event::{Effect, Level, Payload, Rejection};
 use super::enabling::Turn;
 use super::fencing::Fencing;
@@ -55,6 +56,10 @@ pub(crate) struct Reign {
     pub(crate) flushed_at: Instant,
     /// Standbys that must leave the set to be seeded (with why), or whose new life must be noted.
     pub(crate) leaving: BTreeMap<NodeId, (Member, String)>,
+    /// For the history; the gap is filled in when the reign opens.
+    pub(crate) note: ReignNote,
+    /// Since when nobody has served, where that is known.
+    pub(crate) unserved_since: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,14 +128,10 @@ impl Node {
         record: ClusterState,
         effects: &mut Vec<Effect>,
     ) {
-        let (ticket, forced) = match &self.role {
-            Role::TakingOver(attempt) => {
-                let forced = matches!(attempt.cause, Cause::Person { force: true, .. });
-                (attempt.cause.ticket(), forced && record.mode != Mode::Manual)
-            }
-            _ => (None, false),
-        };
         let epoch = record.epoch;
+        let cause = self.attempt_cause().unwrap_or(Cause::Restart);
+        let awaited = self.awaiting_release.take().map(|(ticket, _)| ticket);
+        let (note, unserved_since) = self.reign_note(epoch, cause);
         assert!(epoch > self.control.followed, "a reign begins above every epoch followed");
         let text = format!("primary epoch={epoch} lsn={} {record}", self.log.end);
         Self::report(Level::Info, text, effects);
@@ -140,7 +141,10 @@ impl Node {
         self.yielded_until = None;
         self.rejoins = false;
         self.committed_by.retain(|member, _| record.member(member.node) == Some(*member));
+        self.handed_back = false;
+        self.unserved_since = None;
         self.pause_settled(Err("this node took over meanwhile; try again"), effects);
+        let forced = self.automatic() && matches!(cause, Cause::Person { force: true, .. });
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
         let standbys = members
             .map(|(node, entry)| {
@@ -173,8 +177,11 @@ impl Node {
             flushing_since: None,
             flushed_at: now,
             leaving: BTreeMap::new(),
+            note,
+            unserved_since,
         };
-        reign.requests.extend(ticket.map(|ticket| (ticket, Change::Opened)));
+        let tickets = cause.ticket().into_iter().chain(awaited);
+        reign.requests.extend(tickets.map(|ticket| (ticket, Change::Opened)));
         self.role = Role::Primary(Box::new(reign));
         let opens_at = self.append(now, Payload::EpochStart, effects);
         if let Some(reign) = self.reign_mut() {
@@ -269,6 +276,7 @@ impl Node {
             return;
         }
         reign.opened = true;
+        reign.note.gap = reign.unserved_since.map(|since| now.since(since));
         let epoch = reign.epoch;
         self.open = true;
         effects.push(Effect::Open { fence: ha::fence(epoch) });
@@ -362,7 +370,7 @@ impl Node {
         self.repeat_change(now, effects);
         self.turn_if_due(now, effects);
         self.change_if_due(now, effects);
-        self.finish_release(now, effects);
+        self.open_when_committed(now, effects);
     }
 
     pub(crate) fn send_heartbeats(&mut self, now: Instant, effects: &mut Vec<Effect>) {
