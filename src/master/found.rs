@@ -68,7 +68,7 @@ fn open_log(
     if !path.exists() {
         return Ok((None, no_log(applied, &path)?));
     }
-    let options = Options { ring_bytes: RING_BYTES, ..Options::default() };
+    let options = Options { ring_bytes: RING_BYTES, read_from: applied, ..Options::default() };
     let (wal, recovered) = Wal::open(FileDisk, &path, log_identity(identity), options)?;
     report_tail(&recovered.tail);
     let apply_lsn = applied.max(LOG_START);

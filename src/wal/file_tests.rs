@@ -9,7 +9,8 @@ use crate::runtime::FileDisk;
 use crate::types::{ClusterId, Epoch, Incarnation, Lsn, TimelineHistory};
 
 const IDENTITY: Identity = Identity { cluster: ClusterId(1), incarnation: Incarnation(2) };
-const OPTIONS: Options = Options { file_bytes: 64 << 10, ring_bytes: 4 << 10 };
+const OPTIONS: Options =
+    Options { file_bytes: 64 << 10, ring_bytes: 4 << 10, read_from: Lsn::ZERO };
 
 fn create(directory: &Path) -> Wal<FileDisk> {
     let begin = (Lsn(8), TimelineHistory::default());

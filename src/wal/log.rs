@@ -25,11 +25,14 @@ pub struct Options {
     pub file_bytes: u64,
     /// How much of the newest log is kept in memory for shipping.
     pub ring_bytes: usize,
+    /// Opening the log reads the records from the file with this position on: what the catalog
+    /// holds durably needs none before it.
+    pub read_from: Lsn,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { file_bytes: 16 << 20, ring_bytes: 8 << 20 }
+        Options { file_bytes: 16 << 20, ring_bytes: 8 << 20, read_from: Lsn::ZERO }
     }
 }
 

@@ -73,6 +73,12 @@ impl<D: Disk> Reader<D> {
         self.shared().flushed
     }
 
+    /// Where the file after that of `at` begins; `None` for the newest.
+    #[must_use]
+    pub fn next_file(&self, at: Lsn) -> Option<Lsn> {
+        self.shared().files.range(at.advance(1)..).next().map(|(first, _)| *first)
+    }
+
     /// Whole encoded records from `from`, none of them beyond `upto`: at most `max_bytes`, but at
     /// least one; empty at the end of the log, or when the log was cut meanwhile.
     pub fn read(&self, from: Lsn, upto: Lsn, max_bytes: usize) -> Result<Vec<u8>, Error> {

@@ -1,7 +1,12 @@
 //! Opening a log after whatever happened to it: what to trust, what to cut, what to refuse.
 //!
-//! Reading goes through the files in order, record by record, until something is not the next
-//! record. What that means depends on where it is:
+//! Of files that lie wholly below `Options::read_from` only the header is read: whose they are, that
+//! none is missing or too short, and that their histories continue each other. Nothing at start
+//! asks for their records; each is checked when it is read for a standby, and where one is damaged
+//! then, the log up to there counts as recycled.
+//!
+//! From the file with `read_from` on, reading goes through the files in order, record by record,
+//! until something is not the next record. What that means depends on where it is:
 //!
 //! | where reading stops | meaning |
 //! |---|---|
@@ -77,7 +82,8 @@ pub struct Recovered {
     pub first: Lsn,
     pub end: Lsn,
     pub history: TimelineHistory,
-    /// The highest commit LSN that a record carries; replay goes no further.
+    /// The highest commit LSN that a record from `Options::read_from` on carries; replay goes no
+    /// further.
     pub commit_lsn: Lsn,
     pub tail: Tail,
 }
@@ -114,16 +120,24 @@ impl<D: Disk> Wal<D> {
         let mut paths: Vec<_> = listed.iter().filter(|path| file::is_finished(path)).collect();
         paths.sort();
         let mut files = BTreeMap::new();
-        let mut scan: Option<Scan> = None;
-        let mut newest = None;
+        let (mut scan, mut newest): (Option<Scan>, Option<Newest<D::File>>) = (None, None);
+        let mut held: Option<(WalFile<D::File>, Lsn)> = None;
         for path in paths {
-            let (wal_file, mark) = WalFile::open(&disk, path, identity)?;
-            let so_far = begin_scan(&wal_file, scan.take(), newest.as_ref())?;
-            let body = wal_file.read_body()?;
-            let (so_far, stop) = read_records(so_far, &body);
-            files.insert(wal_file.header.first, span_of(&wal_file.header));
-            scan = Some(so_far);
-            newest = Some(Newest { file: wal_file, mark, body, stop });
+            let next = WalFile::open(&disk, path, identity)?;
+            let first = next.0.header.first;
+            files.insert(first, span_of(&next.0.header));
+            match held.replace(next) {
+                Some((file, _)) if first <= options.read_from => check_whole(&file, &held)?,
+                Some(read) => {
+                    let (so_far, last) = read_file(read, scan.take(), newest.as_ref())?;
+                    (scan, newest) = (Some(so_far), Some(last));
+                }
+                None => {}
+            }
+        }
+        if let Some(last) = held {
+            let (so_far, last) = read_file(last, scan.take(), newest.as_ref())?;
+            (scan, newest) = (Some(so_far), Some(last));
         }
         let (Some(scan), Some(newest)) = (scan, newest) else {
             return Err(Error::Missing { directory: directory.to_owned() });
@@ -185,6 +199,45 @@ impl<F: DiskFile> Newest<F> {
         }
         Ok(())
     }
+}
+
+/// What can be told of a file without reading its records: `next` begins where it ends.
+fn check_whole<F: DiskFile>(
+    file: &WalFile<F>,
+    next: &Option<(WalFile<F>, Lsn)>,
+) -> Result<(), Error> {
+    let Some((next, _)) = next else { return Ok(()) };
+    let corrupt = |path: &Path, why| Err(Error::Corrupt { file: path.into(), offset: 0, why });
+    let end = file.offset_of(next.header.first);
+    let length = file.file.len().map_err(io_error("read length of", &file.path))?;
+    if end > length.min(file.header.capacity) {
+        let first = next.header.first;
+        let why = format!("file is {length} bytes long, but the next file begins at {first}");
+        return corrupt(&file.path, why);
+    }
+    let (before, after) = (file.header.history.entries(), next.header.history.entries());
+    let span = file.header.first..next.header.first;
+    let added = after.get(before.len()..).unwrap_or_default();
+    if !after.starts_with(before) || !added.iter().all(|(_, start)| span.contains(start)) {
+        let why = format!(
+            "header says that the history before it is {}, the file before it says {}",
+            next.header.history, file.header.history
+        );
+        return corrupt(&next.path, why);
+    }
+    Ok(())
+}
+
+/// Reads one file to where its records end.
+fn read_file<F: DiskFile>(
+    (file, mark): (WalFile<F>, Lsn),
+    before: Option<Scan>,
+    previous: Option<&Newest<F>>,
+) -> Result<(Scan, Newest<F>), Error> {
+    let scan = begin_scan(&file, before, previous)?;
+    let body = file.read_body()?;
+    let (scan, stop) = read_records(scan, &body);
+    Ok((scan, Newest { file, mark, body, stop }))
 }
 
 /// Checks that a file continues what has been read before it.

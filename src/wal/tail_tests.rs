@@ -1,13 +1,16 @@
 //! Damaged logs: torn tails are cut, doubtful ones kept, corruption is refused.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::header::Header;
 use super::record::{HEADER_LEN, encoded_len};
 use super::wal_tests::{
-    DIRECTORY, KEEP, append, append_flushed, create, files, open, read_all, read_file, refused,
+    DIRECTORY, IDENTITY, KEEP, OPTIONS, append, append_flushed, create, files, open, read_all,
+    read_file, refused,
 };
-use super::{Error, Record, Tail};
+use super::{Error, Options, Record, Tail, Wal};
 use crate::runtime::{Disk, DiskFile, SimDisk};
+use crate::types::{Epoch, Lsn};
 
 /// As a file that was stored so.
 fn write_file(disk: &SimDisk, path: &Path, bytes: &[u8]) {
@@ -164,4 +167,97 @@ fn a_missing_or_damaged_file_in_the_middle_is_corruption() {
             other => panic!("{other}"),
         }
     }
+}
+
+fn header_of(file: &[u8]) -> (Header, Lsn) {
+    Header::decode(&file[..Header::len_of(file).unwrap()]).unwrap()
+}
+
+/// A log of several files; every case damages a copy of it.
+struct Several {
+    files: Vec<(PathBuf, Vec<u8>)>,
+    firsts: Vec<Lsn>,
+    records: Vec<Record>,
+}
+
+impl Several {
+    fn make() -> Several {
+        let disk = SimDisk::new(1);
+        let mut wal = create(&disk);
+        let records = append_flushed(&mut wal, 16, 2_500);
+        let files: Vec<_> =
+            files(&disk).into_iter().map(|path| (path.clone(), read_file(&disk, &path))).collect();
+        assert!(files.len() >= 4, "{} files", files.len());
+        let first = |(_, bytes): &(_, Vec<u8>)| header_of(bytes).0.first;
+        let firsts = files.iter().map(first).collect();
+        Several { files, firsts, records }
+    }
+
+    /// Opened with `damage` done to the files, and with what was readable then.
+    fn open(
+        &self,
+        read_from: Lsn,
+        damage: impl FnOnce(&mut Vec<(PathBuf, Vec<u8>)>),
+    ) -> Result<Wal<SimDisk>, Error> {
+        let (disk, mut copy) = (SimDisk::new(1), self.files.clone());
+        damage(&mut copy);
+        copy.iter().for_each(|(path, bytes)| write_file(&disk, path, bytes));
+        let options = Options { read_from, ..OPTIONS };
+        Wal::open(disk, Path::new(DIRECTORY), IDENTITY, options).map(|(wal, _)| wal)
+    }
+
+    fn check_refused(&self, read_from: Lsn, damage: impl FnOnce(&mut Vec<(PathBuf, Vec<u8>)>)) {
+        match self.open(read_from, damage) {
+            Err(Error::Corrupt { .. }) => {}
+            other => panic!("{:?}", other.map(|wal| wal.end())),
+        }
+    }
+}
+
+const BODY: usize = 5_000;
+
+#[test]
+fn records_below_where_reading_starts_are_checked_when_they_are_read() {
+    let log = Several::make();
+    let flip = |files: &mut Vec<(PathBuf, Vec<u8>)>| files[0].1[BODY] ^= 1;
+    log.check_refused(Lsn::ZERO, flip);
+    log.check_refused(log.firsts[0].advance(8), flip);
+    for read_from in [log.firsts[1], log.firsts[2].advance(8), log.records[15].end()] {
+        let wal = log.open(read_from, flip).unwrap();
+        assert_eq!((wal.first(), wal.end()), (log.firsts[0], log.records[15].end()));
+        let sound: Vec<Record> = wal.records(log.firsts[1]).collect::<Result<_, _>>().unwrap();
+        let expected: Vec<Record> =
+            log.records.iter().filter(|record| record.lsn >= log.firsts[1]).cloned().collect();
+        assert_eq!(sound, expected);
+        let damaged = wal.records(log.firsts[0]).find_map(Result::err);
+        assert!(matches!(damaged, Some(Error::Corrupt { .. })), "{damaged:?}");
+        assert_eq!(wal.reader().next_file(log.firsts[0]), Some(log.firsts[1]));
+    }
+}
+
+#[test]
+fn from_where_reading_starts_on_everything_is_checked_at_start() {
+    let log = Several::make();
+    let newest = log.files.len() - 1;
+    let within = log.firsts[1].advance(8);
+    log.check_refused(within, |files| files[1].1[BODY] ^= 1);
+    log.check_refused(within, |files| files[2].1[BODY] ^= 1);
+    log.check_refused(log.records[15].end(), |files| files[newest].1[BODY] ^= 1);
+}
+
+#[test]
+fn headers_below_where_reading_starts_are_checked_at_start() {
+    let log = Several::make();
+    let end = log.records[15].end();
+    log.check_refused(end, |files| files[0].1[41] ^= 1);
+    log.check_refused(end, |files| drop(files.remove(1)));
+    log.check_refused(end, |files| files[0].1.truncate(BODY));
+    // A history that the file before does not lead to.
+    log.check_refused(end, |files| {
+        let (mut header, mark) = header_of(&files[1].1);
+        header.history.cut(Lsn::ZERO);
+        header.history.note(Epoch(9 << 8 | 1), log.firsts[0]);
+        let bytes = header.encode(mark);
+        files[1].1[..bytes.len()].copy_from_slice(&bytes);
+    });
 }

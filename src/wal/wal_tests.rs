@@ -11,7 +11,8 @@ pub(crate) const DIRECTORY: &str = "wal";
 pub(crate) const KEEP: &str = "lost";
 pub(crate) const IDENTITY: Identity =
     Identity { cluster: ClusterId(0xC1), incarnation: Incarnation(0xA1) };
-pub(crate) const OPTIONS: Options = Options { file_bytes: 16 << 10, ring_bytes: 2 << 10 };
+pub(crate) const OPTIONS: Options =
+    Options { file_bytes: 16 << 10, ring_bytes: 2 << 10, read_from: Lsn::ZERO };
 const START: Lsn = Lsn(0x100);
 
 pub(crate) fn create(disk: &SimDisk) -> Wal<SimDisk> {

@@ -21,7 +21,8 @@ use crate::world::CLUSTER;
 const LOG: &str = "/pg_xlog";
 const LOST: &str = "/pg_lost_wal";
 /// Small files, so that a run begins and recycles many.
-const OPTIONS: Options = Options { file_bytes: 16 << 10, ring_bytes: 4 << 10 };
+const OPTIONS: Options =
+    Options { file_bytes: 16 << 10, ring_bytes: 4 << 10, read_from: Lsn::ZERO };
 
 /// A client's write as a transaction of the catalog: one row of a system relation.
 pub fn transaction(write: u64) -> Vec<u8> {
@@ -211,12 +212,13 @@ impl Storage {
     pub fn open(&mut self, incarnation: Incarnation) -> LogState {
         if self.wal.is_none() {
             let directory = Path::new(LOG);
-            let opened = Wal::open(self.disk.clone(), directory, identity(incarnation), OPTIONS);
+            self.catalog = catalog_of(&self.store);
+            let options = Options { read_from: self.catalog.applied_lsn(), ..OPTIONS };
+            let opened = Wal::open(self.disk.clone(), directory, identity(incarnation), options);
             let (wal, recovered) = opened.expect("a log that was cut off is readable");
             self.doubtful = matches!(recovered.tail, Tail::Doubtful { .. });
             self.commit_found = recovered.commit_lsn;
             self.wal = Some(wal);
-            self.catalog = catalog_of(&self.store);
             self.index.clear();
             self.index_from(recovered.first);
         }
