@@ -45,7 +45,7 @@ impl<D: Disk> Applier<D> {
     pub(super) fn run(self, queue: &Queue<ApplyTo>) {
         let mut batch = Vec::new();
         loop {
-            let state = queue.drain(None, &mut batch);
+            let state = queue.drain(&mut batch);
             let target = batch.drain(..).map(|apply: ApplyTo| apply.lsn).max();
             if let Some(target) = target
                 && let Err(reason) = self.apply_to(target)

@@ -33,7 +33,9 @@ pub struct ControlFile {
 
 struct Inner {
     path: PathBuf,
-    /// Held while the file is written, so that what memory says is never ahead of the disk.
+    /// Held while the file is written: one writer at a time.
+    writing: Mutex<()>,
+    /// Never ahead of the disk, and never locked while somebody waits for it.
     content: Mutex<Control>,
     version: tokio::sync::watch::Sender<u64>,
     fatal: Fatal,
@@ -63,7 +65,8 @@ impl ControlFile {
             .map_err(|reason| ControlFileError::Damaged { path: path.into(), reason })?;
         let version = control.record.as_ref().map_or(0, |record| record.version);
         let (version, _) = tokio::sync::watch::channel(version);
-        let inner = Inner { path: path.into(), content: Mutex::new(control), version, fatal };
+        let (writing, content) = (Mutex::default(), Mutex::new(control));
+        let inner = Inner { path: path.into(), writing, content, version, fatal };
         Ok(ControlFile { inner: Arc::new(inner) })
     }
 
@@ -74,10 +77,10 @@ impl ControlFile {
 
     /// Makes `control` durable; a newer record that is already there stays.
     pub fn persist(&self, control: &Control) -> Result<(), ControlFileError> {
-        let mut content = self.lock();
+        let _writing = locked(&self.inner.writing);
         let mut next = control.clone();
-        next.record = newer(content.record.clone(), next.record);
-        self.write(&mut content, next)
+        next.record = newer(self.content().record, next.record);
+        self.write(next)
     }
 
     /// Replaces the record if it is still `expected`.
@@ -86,21 +89,18 @@ impl ControlFile {
         expected: &ClusterState,
         proposed: &ClusterState,
     ) -> Result<bool, ControlFileError> {
-        let mut content = self.lock();
-        if content.record.as_ref() != Some(expected) {
+        let _writing = locked(&self.inner.writing);
+        let mut next = self.content();
+        if next.record.as_ref() != Some(expected) {
             return Ok(false);
         }
-        let mut next = content.clone();
         next.record = Some(proposed.clone());
-        self.write(&mut content, next)?;
+        self.write(next)?;
         Ok(true)
     }
 
-    fn write(
-        &self,
-        content: &mut MutexGuard<'_, Control>,
-        next: Control,
-    ) -> Result<(), ControlFileError> {
+    /// The caller holds `writing`.
+    fn write(&self, next: Control) -> Result<(), ControlFileError> {
         let path = &self.inner.path;
         if let Err(source) = write_durably(path, control_json::encode(&next).as_bytes()) {
             let error = ControlFileError::Io { verb: "write", path: path.clone(), source };
@@ -108,14 +108,18 @@ impl ControlFile {
             return Err(error);
         }
         let version = next.record.as_ref().map_or(0, |record| record.version);
-        **content = next;
+        *self.lock() = next;
         self.inner.version.send_replace(version);
         Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Control> {
-        self.inner.content.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.inner.content)
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The record of the later reign, or the later version within one.

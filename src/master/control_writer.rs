@@ -26,7 +26,7 @@ impl ControlWriter {
     pub(super) fn run(self, queue: &Queue<ControlWrite>) {
         let mut batch: Vec<ControlWrite> = Vec::new();
         loop {
-            let state = queue.drain(None, &mut batch);
+            let state = queue.drain(&mut batch);
             if let Some(last) = batch.last()
                 && let Err(error) = self.file.persist(&last.control)
             {

@@ -25,7 +25,7 @@ impl Fencing {
         let mine = self.node.borrow().epoch;
         if let Some(refusal) = refusal(mine, (followed, promised), record) {
             tracing::debug!("a segment refuses epoch {mine}: {refusal}");
-            self.inbox.receive(self.me, refusal);
+            self.inbox.leave(self.me, refusal);
         }
     }
 }

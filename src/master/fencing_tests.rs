@@ -1,26 +1,25 @@
 //! Table: what a segment says -> what the node hears of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::Fencing;
 use crate::ha::manual_policy::tests::{member, node, record, taken_over};
 use crate::master::Event;
+use crate::master::fatal::Fatal;
 use crate::master::inbox::{Inbox, Input};
 use crate::master::mirroring::tests::view;
+use crate::runtime::BootClock;
 use crate::types::{ClusterState, Epoch, Message, RefuseCause};
 
 /// What the node of epoch 3.1 hears.
 fn heard(followed: Epoch, promised: Epoch, record: Option<&ClusterState>) -> Vec<Input> {
-    let inbox = Arc::new(Inbox::new());
+    let inbox = Arc::new(Inbox::new(Arc::new(BootClock), Fatal::process()));
     let (_sender, seen) = watch::channel(Arc::new(view(2, &[1], None)));
     let fencing = Fencing { me: member(1), node: seen, inbox: Arc::clone(&inbox) };
     fencing.heard(followed, promised, record);
-    let mut inputs = Vec::new();
-    inbox.drain(Duration::ZERO, &mut inputs);
-    inputs
+    inbox.taken()
 }
 
 #[test]

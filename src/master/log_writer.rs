@@ -48,7 +48,7 @@ impl<D: Disk> LogWriter<D> {
     pub(super) fn run(mut self, queue: &Queue<LogCommand>) {
         let mut batch = Vec::new();
         loop {
-            let state = queue.drain(None, &mut batch);
+            let state = queue.drain(&mut batch);
             if let Err(error) = self.work(&mut batch) {
                 self.fatal.error("write-ahead log", &error);
                 return;

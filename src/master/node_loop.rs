@@ -1,5 +1,5 @@
-//! The thread that drives the node: take what has come in, step, perform. It decides nothing and
-//! never waits for anything but its inbox; whatever takes time is done elsewhere and reported.
+//! One turn of the node: take what has come in, step, perform. It decides nothing and never waits;
+//! whatever takes time is done elsewhere and reported. Whose thread it runs on is `inbox`'s matter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,22 +7,20 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::runtime::Clock;
-use crate::types::{Epoch, Instant};
+use crate::types::{Epoch, Instant, Message};
 
-use super::inbox::{Inbox, Input};
+use super::inbox::{Driver, Input};
 use super::node::{Node, NodeView};
-use super::queue::Drained;
 use super::{Effect, Event, Rejection};
-
-/// The longest sleep: the clock that decides counts suspend, the one that wakes us does not.
-const SLEEP_MAX: Duration = Duration::from_millis(100);
 
 /// How old the state that others are shown may get while nothing important happens.
 const VIEW_AGE_MAX: Duration = Duration::from_millis(20);
 
-/// Carries out effects; what is done at once is reported through `done`.
+/// Carries out effects.
 pub(super) trait World: Send + 'static {
-    fn perform(&mut self, effect: Effect, done: &mut Vec<Event>);
+    fn perform(&mut self, effect: Effect);
+    /// What `perform` has gathered is handed on; what is done at once is reported through `done`.
+    fn settle(&mut self, done: &mut Vec<Event>);
     /// The node's state after a step; `now` is the time of that step.
     fn published(&mut self, now: Instant, view: &NodeView);
 }
@@ -30,7 +28,6 @@ pub(super) trait World: Send + 'static {
 pub(super) struct NodeLoop<W: World> {
     pub(super) node: Node,
     pub(super) world: W,
-    pub(super) inbox: Arc<Inbox>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) view: watch::Sender<Arc<NodeView>>,
     /// The reign for which proposals are taken.
@@ -38,30 +35,37 @@ pub(super) struct NodeLoop<W: World> {
     pub(super) viewed_at: Instant,
 }
 
+impl<W: World> Driver for NodeLoop<W> {
+    fn turn(&mut self, inputs: &mut Vec<Input>) {
+        let mut publish = false;
+        for input in inputs.drain(..) {
+            // Anything else may change the role, or where a standby's log stands.
+            if !is_routine(&input) {
+                publish |= self.settle();
+            }
+            publish |= self.take(input);
+        }
+        publish |= self.settle();
+        if self.node.deadline().is_some_and(|at| self.clock.now() >= at) {
+            publish |= self.step(Event::Deadline);
+        }
+        publish |= self.settle();
+        if publish || self.clock.now().since(self.viewed_at) >= VIEW_AGE_MAX {
+            self.publish();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.node.deadline()
+    }
+}
+
 impl<W: World> NodeLoop<W> {
     /// `effects` are those of the node's start.
-    pub(super) fn run(mut self, effects: Vec<Effect>) {
+    pub(super) fn begin(&mut self, effects: Vec<Effect>) {
         self.perform(effects);
+        self.settle();
         self.publish();
-        let mut inputs = Vec::new();
-        loop {
-            let now = self.clock.now();
-            let until = self.node.deadline().map_or(SLEEP_MAX, |at| at.since(now));
-            let state = self.inbox.drain(until.min(SLEEP_MAX), &mut inputs);
-            let mut publish = false;
-            for input in inputs.drain(..) {
-                publish |= self.take(input);
-            }
-            if self.node.deadline().is_some_and(|at| self.clock.now() >= at) {
-                publish |= self.step(Event::Deadline);
-            }
-            if publish || self.clock.now().since(self.viewed_at) >= VIEW_AGE_MAX {
-                self.publish();
-            }
-            if state == Drained::Closed {
-                return;
-            }
-        }
     }
 
     /// True when others should see the node's state at once.
@@ -87,21 +91,28 @@ impl<W: World> NodeLoop<W> {
         self.perform(effects)
     }
 
-    /// Performs effects and whatever follows at once from what they report.
+    /// True when others should see the node's state at once.
     fn perform(&mut self, effects: Vec<Effect>) -> bool {
         let mut important = false;
-        let (mut effects, mut done) = (effects, Vec::new());
+        for effect in effects {
+            tracing::debug!(target: "node", "{effect}");
+            important |= self.note(&effect);
+            self.world.perform(effect);
+        }
+        important
+    }
+
+    /// Hands on what was gathered, and takes what follows from it.
+    fn settle(&mut self) -> bool {
+        let mut important = false;
+        let mut done = Vec::new();
         loop {
-            for effect in effects.drain(..) {
-                tracing::debug!(target: "node", "{effect}");
-                important |= self.note(&effect);
-                self.world.perform(effect, &mut done);
-            }
+            self.world.settle(&mut done);
             if done.is_empty() {
                 return important;
             }
             for event in done.drain(..) {
-                self.node.step(self.clock.now(), event, &mut effects);
+                important |= self.step(event);
             }
         }
     }
@@ -128,5 +139,19 @@ impl<W: World> NodeLoop<W> {
             *shown = Arc::new(view);
             true
         });
+    }
+}
+
+/// What only makes the log longer, or tells how far somebody is: its effects are worth gathering.
+fn is_routine(input: &Input) -> bool {
+    match input {
+        Input::Propose { .. }
+        | Input::Event(Event::Propose { .. } | Event::Flushed { .. } | Event::Applied { .. }) => {
+            true
+        }
+        Input::Event(Event::Received { message, .. }) => {
+            matches!(message, Message::Append { .. } | Message::Ack { .. })
+        }
+        Input::Event(_) => false,
     }
 }

@@ -1,5 +1,6 @@
 //! Carries out the node's effects: hands each to the thread or task that does such things. Nothing
-//! here waits for a disk or a peer, and nothing here decides.
+//! here waits for a disk or a peer, and nothing here decides. What one turn of the node asks of the
+//! log, the applier and the standbys is handed on together at its end: one message, one wake-up.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +12,7 @@ use crate::types::{
     ClusterId, Envelope, Epoch, Instant, Lsn, Member, Message, NodeId, TimelineHistory,
 };
 use crate::wal::record::{PayloadKind, Record, encode, encode_payload};
-use crate::wal::{Frames, Reader};
+use crate::wal::{Error, Frames, Reader};
 
 use super::answers::Answers;
 use super::applier::ApplyTo;
@@ -57,6 +58,15 @@ pub(super) struct Performer<D: Disk> {
     /// Of this node's log, for those who are seeded from here.
     pub(super) history: Arc<Mutex<TimelineHistory>>,
     pub(super) fatal: Fatal,
+    pub(super) gathered: Gathered,
+}
+
+/// What was asked for in this turn, in its order.
+#[derive(Default)]
+pub(super) struct Gathered {
+    ships: Vec<Stretch>,
+    log: Vec<LogCommand>,
+    apply: Option<Lsn>,
 }
 
 /// A stretch of the log for a standby.
@@ -70,7 +80,7 @@ struct Stretch {
 }
 
 impl<D: Disk> World for Performer<D> {
-    fn perform(&mut self, effect: Effect, done: &mut Vec<Event>) {
+    fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Append { epoch, lsn, commit_lsn, payload } => {
                 self.append(epoch, lsn, commit_lsn, &payload);
@@ -84,13 +94,12 @@ impl<D: Disk> World for Performer<D> {
             }
             Effect::Ship { to, epoch, from, max_bytes, commit_lsn, sent_at } => {
                 let max_bytes = max_bytes as usize;
-                self.ship(Stretch { to, epoch, from, max_bytes, commit_lsn, sent_at }, done);
+                let stretch = Stretch { to, epoch, from, max_bytes, commit_lsn, sent_at };
+                self.gathered.ships.push(stretch);
             }
             Effect::Send { to, message } => self.send(to, message),
             Effect::AskRelease { of } => self.errands.ask_release(of),
-            Effect::Apply { lsn } => {
-                self.taken(self.apply.push(ApplyTo { lsn }).is_ok(), "apply");
-            }
+            Effect::Apply { lsn } => self.gathered.apply = self.gathered.apply.max(Some(lsn)),
             Effect::Persist { ticket, control } => {
                 let write = ControlWrite { ticket, control };
                 self.taken(self.writes.push(write).is_ok(), "control file");
@@ -100,6 +109,18 @@ impl<D: Disk> World for Performer<D> {
             }
             Effect::Seed { from, .. } => self.errands.seed(from),
             other => self.answer(other),
+        }
+    }
+
+    /// The standbys first: their flush runs beside ours.
+    fn settle(&mut self, done: &mut Vec<Event>) {
+        for stretch in std::mem::take(&mut self.gathered.ships) {
+            self.ship(stretch, done);
+        }
+        let is_taken = self.log.push_all(&mut self.gathered.log).is_ok();
+        self.taken(is_taken, "log");
+        if let Some(lsn) = self.gathered.apply.take() {
+            self.taken(self.apply.push(ApplyTo { lsn }).is_ok(), "apply");
         }
     }
 
@@ -148,7 +169,7 @@ impl<D: Disk> Performer<D> {
         }
     }
 
-    fn append(&self, epoch: Epoch, lsn: Lsn, commit_lsn: Lsn, payload: &Payload) {
+    fn append(&mut self, epoch: Epoch, lsn: Lsn, commit_lsn: Lsn, payload: &Payload) {
         let payload = match payload {
             Payload::EpochStart => encode_payload(PayloadKind::EpochStart, &[]),
             Payload::Transaction(body) => encode_payload(PayloadKind::Transaction, body),
@@ -159,7 +180,7 @@ impl<D: Disk> Performer<D> {
         self.log_record(lsn, Arc::from(bytes));
     }
 
-    fn append_encoded(&self, from: Lsn, records: &[u8]) {
+    fn append_encoded(&mut self, from: Lsn, records: &[u8]) {
         let mut frames = Frames::new(records, from);
         let mut end = from;
         for frame in frames.by_ref() {
@@ -176,13 +197,13 @@ impl<D: Disk> Performer<D> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn log_record(&self, lsn: Lsn, record: Arc<[u8]>) {
+    fn log_record(&mut self, lsn: Lsn, record: Arc<[u8]>) {
         self.tail.push(lsn, Arc::clone(&record));
         self.log(LogCommand::Append { lsn, record });
     }
 
-    fn log(&self, command: LogCommand) {
-        self.taken(self.log.push(command).is_ok(), "log");
+    fn log(&mut self, command: LogCommand) {
+        self.gathered.log.push(command);
     }
 
     /// A worker's queue never fills up, since the node bounds what is under way.
@@ -213,6 +234,13 @@ impl<D: Disk> Performer<D> {
                 Ok(records) => records,
                 Err(error) => {
                     tracing::warn!("cannot read the log for node {to} from {from}: {error}");
+                    // A damaged stretch is of no more use than a recycled one: whoever needs it is
+                    // to be seeded.
+                    if let Error::Corrupt { .. } = error
+                        && let Some(first) = reader.next_file(from)
+                    {
+                        inbox.report(Event::Recycled { first });
+                    }
                     Vec::new()
                 }
             };

@@ -1,9 +1,9 @@
 //! A queue between threads that is emptied as a whole, so that whoever works on it groups what
-//! has gathered meanwhile. Bounded: beyond the limit an item is handed back to its sender.
+//! has gathered meanwhile. Bounded: beyond the limit an item is handed back to its sender. The
+//! worker is woken only when it sleeps: a wake-up is a system call, also for one that is awake.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
@@ -16,6 +16,8 @@ pub(super) struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     closed: bool,
+    /// The worker sleeps and nobody has rung for it since.
+    sleeping: bool,
 }
 
 /// Why an item was not taken.
@@ -34,40 +36,56 @@ pub(super) enum Drained {
 
 impl<T> Queue<T> {
     pub(super) fn new(limit: usize) -> Queue<T> {
-        let state = State { items: VecDeque::new(), closed: false };
+        let state = State { items: VecDeque::new(), closed: false, sleeping: false };
         Queue { state: Mutex::new(state), bell: Condvar::new(), limit }
     }
 
     pub(super) fn push(&self, item: T) -> Result<(), Refused> {
-        self.push_below(item, self.limit)
-    }
-
-    /// As `push`, with a lower limit.
-    pub(super) fn push_below(&self, item: T, limit: usize) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.closed {
             return Err(Refused::Closed);
         }
-        if state.items.len() >= limit.min(self.limit) {
+        if state.items.len() >= self.limit {
             return Err(Refused::Full);
         }
         state.items.push_back(item);
-        drop(state);
-        self.bell.notify_one();
+        self.ring(state);
         Ok(())
     }
 
-    /// Moves everything into `out`; waits for the first item, at most `wait` where given.
-    pub(super) fn drain(&self, wait: Option<Duration>, out: &mut Vec<T>) -> Drained {
+    /// All of `items` in their order, or none of them.
+    pub(super) fn push_all(&self, items: &mut Vec<T>) -> Result<(), Refused> {
+        if items.is_empty() {
+            return Ok(());
+        }
         let mut state = self.lock();
-        let idle = |state: &mut State<T>| state.items.is_empty() && !state.closed;
-        state = match wait {
-            None => self.bell.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
-            Some(wait) => {
-                let waited = self.bell.wait_timeout_while(state, wait, idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        if state.closed {
+            return Err(Refused::Closed);
+        }
+        if state.items.len() + items.len() > self.limit {
+            return Err(Refused::Full);
+        }
+        state.items.extend(items.drain(..));
+        self.ring(state);
+        Ok(())
+    }
+
+    fn ring(&self, mut state: MutexGuard<'_, State<T>>) {
+        let was_sleeping = std::mem::take(&mut state.sleeping);
+        drop(state);
+        if was_sleeping {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Waits for the first item and moves everything into `out`. For one worker alone.
+    pub(super) fn drain(&self, out: &mut Vec<T>) -> Drained {
+        let mut state = self.lock();
+        while state.items.is_empty() && !state.closed {
+            state.sleeping = true;
+            state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.sleeping = false;
         out.extend(state.items.drain(..));
         if state.closed { Drained::Closed } else { Drained::Open }
     }
@@ -90,27 +108,41 @@ mod tests {
 
     #[test]
     fn a_full_or_closed_queue_refuses() {
-        let queue = Queue::new(1);
-        assert_eq!(queue.push(1), Ok(()));
-        assert_eq!(queue.push(2), Err(Refused::Full));
+        let queue = Queue::new(3);
+        assert_eq!(queue.push_all(&mut vec![1, 2]), Ok(()));
+        let mut two = vec![3, 4];
+        assert_eq!((queue.push_all(&mut two), two.len()), (Err(Refused::Full), 2));
+        assert_eq!(queue.push(5), Ok(()));
+        assert_eq!(queue.push(6), Err(Refused::Full));
         queue.close();
-        assert_eq!(queue.push(3), Err(Refused::Closed));
+        assert_eq!(queue.push(7), Err(Refused::Closed));
         let mut out = Vec::new();
-        assert_eq!(queue.drain(None, &mut out), Drained::Closed);
-        assert_eq!(out, [1]);
+        assert_eq!(queue.drain(&mut out), Drained::Closed);
+        assert_eq!(out, [1, 2, 5]);
     }
 
+    /// A wake-up that is lost would leave the worker asleep for good.
     #[test]
-    fn waiting_ends_by_time_or_by_an_item() {
-        let queue = Arc::new(Queue::new(8));
-        let mut out = Vec::new();
-        let wait = Some(Duration::from_millis(1));
-        assert_eq!(queue.drain(wait, &mut out), Drained::Open);
-        assert!(out.is_empty());
-        let sender = Arc::clone(&queue);
-        let thread = std::thread::spawn(move || sender.push(5));
-        assert_eq!(queue.drain(None, &mut out), Drained::Open);
-        assert_eq!(out, [5]);
-        thread.join().unwrap().unwrap();
+    fn a_sleeping_worker_is_woken_for_every_item() {
+        const SENDERS: usize = 4;
+        const ITEMS: usize = 2_000;
+        let queue = Arc::new(Queue::new(SENDERS * ITEMS));
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let queue = Arc::clone(&queue);
+                std::thread::spawn(move || {
+                    (0..ITEMS).for_each(|n| queue.push(sender * ITEMS + n).unwrap());
+                })
+            })
+            .collect();
+        let (mut all, mut out) = (Vec::new(), Vec::new());
+        while all.len() < SENDERS * ITEMS {
+            assert_eq!(queue.drain(&mut out), Drained::Open);
+            assert!(!out.is_empty(), "woken for nothing");
+            all.append(&mut out);
+        }
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..SENDERS * ITEMS));
     }
 }

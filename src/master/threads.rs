@@ -41,7 +41,7 @@ impl Threads {
         inbox: Arc<Inbox>,
         queues: Queues,
         (log_writer, applier, control_writer): (LogWriter<D>, Applier<D>, ControlWriter),
-        node_loop: impl FnOnce() + Send + 'static,
+        drive: impl FnOnce(&Inbox) + Send + 'static,
     ) -> io::Result<Threads> {
         let (log, apply, writes) =
             (Arc::clone(&queues.log), Arc::clone(&queues.apply), Arc::clone(&queues.writes));
@@ -50,7 +50,8 @@ impl Threads {
             spawn("applier", move || applier.run(&apply))?,
             spawn("control-writer", move || control_writer.run(&writes))?,
         ];
-        let node = spawn("node", node_loop)?;
+        let driven = Arc::clone(&inbox);
+        let node = spawn("node", move || drive(&driven))?;
         Ok(Threads { inbox, queues, node, workers })
     }
 

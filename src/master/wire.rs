@@ -39,7 +39,7 @@ use super::log_writer::LogWriter;
 use super::node::{Node, NodeSettings, NodeView, Timeouts};
 use super::node_loop::NodeLoop;
 use super::parts::{DigestCache, Parts, StopMode};
-use super::performer::Performer;
+use super::performer::{Gathered, Performer};
 use super::segments::{Driver, Segments};
 use super::services::Services;
 use super::start::StartError;
@@ -120,7 +120,7 @@ pub(super) fn wire(
         (clock.now(), &mut effects),
     );
     let (view, seen) = watch::channel(Arc::new(node.view()));
-    let inbox = Arc::new(Inbox::new());
+    let inbox = Arc::new(Inbox::new(Arc::clone(&clock), Fatal::process()));
     let wiring = Wiring {
         door: Arc::new(Door::new()),
         waiters: Arc::new(Waiters::default()),
@@ -153,10 +153,9 @@ pub(super) fn wire(
     let queues = Queues::default();
     let checkpointer = wiring.checkpointer(&queues);
     let reader = wal.as_ref().map(Wal::reader);
-    let node_loop = NodeLoop {
+    let mut node_loop = NodeLoop {
         node,
         world: wiring.performer(&coordinators, &queues, reader.clone()),
-        inbox: Arc::clone(&wiring.inbox),
         clock: Arc::clone(&wiring.clock),
         view,
         reign: None,
@@ -164,8 +163,9 @@ pub(super) fn wire(
     };
     let applier = wiring.applier(reader, log.apply_lsn);
     let workers = (wiring.log_writer(wal), applier, wiring.control_writer());
-    let threads = Threads::start(Arc::clone(&wiring.inbox), queues, workers, move || {
-        node_loop.run(effects);
+    let threads = Threads::start(Arc::clone(&wiring.inbox), queues, workers, move |inbox| {
+        node_loop.begin(effects);
+        inbox.run(Box::new(node_loop));
     })
     .map_err(|source| StartError::Io { doing: "start threads".to_owned(), source })?;
     let (filled, is_filled) = watch::channel(false);
@@ -279,6 +279,7 @@ impl Wiring<'_> {
             door: Arc::clone(&self.door),
             history: Arc::clone(&self.history),
             fatal: self.fatal.clone(),
+            gathered: Gathered::default(),
         }
     }
 
