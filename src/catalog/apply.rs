@@ -27,24 +27,48 @@ impl StatusBound {
     pub(crate) const DEFAULT: StatusBound = StatusBound { kept: 1_000_000, slack: 10_000 };
 }
 
-/// A batch and what it will have changed.
+/// The numbers of the store's `meta` family that every batch continues from. Whoever writes the
+/// store keeps them, so that applying a record reads nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) applied: Lsn,
+    /// The last change to what relations look like.
+    pub(crate) schema: Lsn,
+    pub(crate) next_oid: u32,
+    status_count: u64,
+}
+
+impl Numbers {
+    pub(crate) fn read(store: &dyn StoreSnapshot) -> Result<Numbers, Error> {
+        let next_oid = u32::try_from(meta::read(store, meta::NEXT_OID)?);
+        let next_oid = next_oid.map_err(|_| Error::corrupt("oid counter"))?;
+        Ok(Numbers {
+            applied: Lsn(meta::read(store, meta::APPLIED_LSN)?),
+            schema: Lsn(meta::read(store, meta::SCHEMA_LSN)?),
+            next_oid: next_oid.max(FIRST_NORMAL_OID),
+            status_count: meta::read(store, meta::STATUS_COUNT)?,
+        })
+    }
+}
+
+/// A batch, and what the store holds with it.
 pub(crate) struct Applied {
     pub(crate) batch: Batch,
-    pub(crate) lsn: Lsn,
-    pub(crate) next_oid: u32,
+    pub(crate) numbers: Numbers,
     pub(crate) transactions: Vec<(Lsn, Transaction)>,
 }
 
 /// Turns the records beyond what `store` has applied into one batch; `None` if there is none.
 pub(crate) fn prepare(
     store: &dyn StoreSnapshot,
+    before: &Numbers,
     records: &[(Lsn, &[u8])],
     bound: StatusBound,
 ) -> Result<Option<Applied>, Error> {
-    let before = Lsn(meta::read(store, meta::APPLIED_LSN)?);
-    let mut lsn = before;
+    let mut numbers = *before;
+    let mut lsn = before.applied;
     let mut transactions = Vec::with_capacity(records.len());
-    for (end, payload) in records.iter().filter(|(end, _)| *end > before) {
+    for (end, payload) in records.iter().filter(|(end, _)| *end > before.applied) {
         if *end <= lsn {
             return Err(Error::corrupt(format!("record at {end} after {lsn}")));
         }
@@ -54,32 +78,29 @@ pub(crate) fn prepare(
             transactions.push((*end, Transaction::decode(payload)?));
         }
     }
-    if lsn == before {
+    if lsn == before.applied {
         return Ok(None);
     }
     let mut batch = Batch::default();
-    let mut next_oid = next_oid(store)?;
-    let mut schema_lsn = None;
     for (end, transaction) in &transactions {
         write_rows(&mut batch, *end, transaction);
-        next_oid = next_oid.max(transaction.next_oid);
+        numbers.next_oid = numbers.next_oid.max(transaction.next_oid);
         if transaction.changes.iter().any(|c| describes_relations(c.key.relation)) {
-            schema_lsn = Some(*end);
+            numbers.schema = *end;
         }
     }
-    if let Some(schema_lsn) = schema_lsn {
-        meta::write(&mut batch, meta::SCHEMA_LSN, schema_lsn.0);
+    numbers.applied = lsn;
+    numbers.status_count = write_statuses(store, &mut batch, &transactions, (before, bound))?;
+    let values = [
+        (meta::SCHEMA_LSN, before.schema.0, numbers.schema.0),
+        (meta::NEXT_OID, u64::from(before.next_oid), u64::from(numbers.next_oid)),
+        (meta::STATUS_COUNT, before.status_count, numbers.status_count),
+        (meta::APPLIED_LSN, before.applied.0, numbers.applied.0),
+    ];
+    for (name, _, value) in values.into_iter().filter(|(_, old, new)| old != new) {
+        meta::write(&mut batch, name, value);
     }
-    write_statuses(store, &mut batch, &transactions, bound)?;
-    meta::write(&mut batch, meta::NEXT_OID, u64::from(next_oid));
-    meta::write(&mut batch, meta::APPLIED_LSN, lsn.0);
-    Ok(Some(Applied { batch, lsn, next_oid, transactions }))
-}
-
-pub(crate) fn next_oid(store: &dyn StoreSnapshot) -> Result<u32, Error> {
-    let stored = meta::read(store, meta::NEXT_OID)?;
-    let stored = u32::try_from(stored).map_err(|_| Error::corrupt("oid counter"))?;
-    Ok(stored.max(FIRST_NORMAL_OID))
+    Ok(Some(Applied { batch, numbers, transactions }))
 }
 
 fn write_rows(batch: &mut Batch, end: Lsn, transaction: &Transaction) {
@@ -97,18 +118,19 @@ fn write_rows(batch: &mut Batch, end: Lsn, transaction: &Transaction) {
     }
 }
 
-/// Notes the ids as committed, and forgets the lowest ones when there are too many.
+/// Notes the ids as committed, and forgets the lowest ones when there are too many. Gives their
+/// number.
 fn write_statuses(
     store: &dyn StoreSnapshot,
     batch: &mut Batch,
     transactions: &[(Lsn, Transaction)],
-    bound: StatusBound,
-) -> Result<(), Error> {
+    (before, bound): (&Numbers, StatusBound),
+) -> Result<u64, Error> {
     let Some((_, last)) = transactions.last() else {
-        return Ok(());
+        return Ok(before.status_count);
     };
     let added = u64::try_from(transactions.len()).unwrap_or(u64::MAX);
-    let mut count = meta::read(store, meta::STATUS_COUNT)?.saturating_add(added);
+    let mut count = before.status_count.saturating_add(added);
     if count > bound.kept.saturating_add(bound.slack) {
         let mut oldest = Vec::new();
         let excess = usize::try_from(count.saturating_sub(bound.kept)).unwrap_or(usize::MAX);
@@ -129,7 +151,6 @@ fn write_statuses(
         let key = transaction.xid.to_be_bytes().to_vec();
         batch.put(Family::Status, key, end.0.to_be_bytes().to_vec());
     }
-    meta::write(batch, meta::STATUS_COUNT, count);
     meta::write(batch, meta::LAST_XID, last.xid);
-    Ok(())
+    Ok(count)
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use super::apply::next_oid;
+use super::apply::Numbers;
 use super::error::Error;
 use super::snapshot::Snapshot;
 use super::store::Family;
@@ -45,6 +45,6 @@ pub fn digest_of(snapshot: &Snapshot) -> Result<Digest, Error> {
         digest.value(value);
         ControlFlow::Continue(())
     })?;
-    digest.bytes(&next_oid(snapshot.store())?.to_be_bytes());
+    digest.bytes(&Numbers::read(snapshot.store())?.next_oid.to_be_bytes());
     Ok(digest)
 }

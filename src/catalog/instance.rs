@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crate::types::{Epoch, Lsn};
 
 use super::admission::{Admission, BOOTSTRAP_XID, Refusal, SEQUENCE_BITS};
-use super::apply::StatusBound;
+use super::apply::{Numbers, StatusBound};
 use super::commit::CommitError;
 use super::digest::{Digest, digest_of};
 use super::error::Error;
@@ -55,8 +55,8 @@ struct Inner {
     durable: AtomicU64,
     next_oid: AtomicU32,
     admission: Mutex<Admission>,
-    /// Held while the store is written, so that a checkpoint is exact.
-    writing: Mutex<()>,
+    /// What the store holds. Locked while it is written, so that a checkpoint is exact.
+    writing: Mutex<Numbers>,
     bound: StatusBound,
 }
 
@@ -72,18 +72,19 @@ impl Catalog {
 
     pub(crate) fn open_with(store: Arc<dyn Store>, bound: StatusBound) -> Result<Catalog, Error> {
         let cache = Arc::new(RelationCache::default());
-        let found = Snapshot::new(store.snapshot(), Arc::clone(&cache))?;
-        let applied = found.lsn().0;
-        let next_oid = apply::next_oid(found.store())?;
+        let snapshot = store.snapshot();
+        let numbers = Numbers::read(snapshot.as_ref())?;
+        let found = Snapshot::new(snapshot, Arc::clone(&cache), &numbers);
+        let applied = numbers.applied.0;
         let inner = Inner {
             store,
             cache,
             newest: RwLock::new(found),
             applied: AtomicU64::new(applied),
             durable: AtomicU64::new(applied),
-            next_oid: AtomicU32::new(next_oid),
+            next_oid: AtomicU32::new(numbers.next_oid),
             admission: Mutex::new(Admission::default()),
-            writing: Mutex::new(()),
+            writing: Mutex::new(numbers),
             bound,
         };
         Ok(Catalog { inner: Arc::new(inner) })
@@ -179,16 +180,18 @@ impl Catalog {
     /// Applies committed records: the end of each and its payload (empty for an epoch start).
     /// Records already applied are passed over. An error is fatal to the node.
     pub fn apply(&self, records: &[(Lsn, &[u8])]) -> Result<(), Error> {
-        let _writing = locked(&self.inner.writing);
-        let Some(applied) = apply::prepare(self.snapshot().store(), records, self.inner.bound)?
-        else {
+        let mut writing = locked(&self.inner.writing);
+        let (view, bound) = (self.snapshot(), self.inner.bound);
+        let Some(applied) = apply::prepare(view.store(), &writing, records, bound)? else {
             return Ok(());
         };
         self.inner.store.write(applied.batch)?;
-        let newest = Snapshot::new(self.inner.store.snapshot(), Arc::clone(&self.inner.cache))?;
+        *writing = applied.numbers;
+        let cache = Arc::clone(&self.inner.cache);
+        let newest = Snapshot::new(self.inner.store.snapshot(), cache, &applied.numbers);
         *self.inner.newest.write().unwrap_or_else(PoisonError::into_inner) = newest;
-        self.inner.next_oid.fetch_max(applied.next_oid, Ordering::AcqRel);
-        self.inner.applied.store(applied.lsn.0, Ordering::Release);
+        self.inner.next_oid.fetch_max(applied.numbers.next_oid, Ordering::AcqRel);
+        self.inner.applied.store(applied.numbers.applied.0, Ordering::Release);
         let mut admission = locked(&self.inner.admission);
         for (end, transaction) in &applied.transactions {
             admission.applied(transaction, *end);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::types::Lsn;
 
+use super::apply::Numbers;
 use super::datum::{Datum, Row};
 use super::error::Error;
 use super::key::RowKey;
@@ -92,13 +93,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Of a store that holds these numbers.
     pub(crate) fn new(
         store: Arc<dyn StoreSnapshot>,
         cache: Arc<RelationCache>,
-    ) -> Result<Snapshot, Error> {
-        let lsn = Lsn(super::meta::read(store.as_ref(), super::meta::APPLIED_LSN)?);
-        let schema_lsn = Lsn(super::meta::read(store.as_ref(), super::meta::SCHEMA_LSN)?);
-        Ok(Snapshot { store, lsn, schema_lsn, cache })
+        numbers: &Numbers,
+    ) -> Snapshot {
+        Snapshot { store, lsn: numbers.applied, schema_lsn: numbers.schema, cache }
     }
 
     pub(crate) fn store(&self) -> &dyn StoreSnapshot {
@@ -162,11 +163,14 @@ impl ReadView for Snapshot {
 
     fn relation_named(&self, namespace: &str, name: &str) -> Result<Option<Arc<Relation>>, Error> {
         if let Some(known) = self.cache.named(self.schema_lsn, namespace, name) {
-            return Ok(Some(known));
+            return Ok(known);
         }
         match relation_oid(self, namespace, name)? {
             Some(oid) => self.relation(oid),
-            None => Ok(None),
+            None => {
+                self.cache.remember_absent(self.schema_lsn, namespace, name);
+                Ok(None)
+            }
         }
     }
 

@@ -9,9 +9,10 @@ use super::ddl::{ColumnDefinition, CommentTarget, CreateTable, Ddl, DistributedB
 use super::error::Error;
 
 /// Where names without a schema are looked up and made, and who owns what is made.
-pub(crate) struct Place {
-    pub path: Vec<String>,
-    pub owner: u32,
+pub(crate) struct Place<'a> {
+    pub path: &'a [String],
+    /// Looked up only for what makes something.
+    pub owner: &'a dyn Fn() -> Result<u32, Error>,
 }
 
 pub(crate) fn tag(ddl: &Ddl) -> &'static str {
@@ -26,15 +27,15 @@ pub(crate) fn tag(ddl: &Ddl) -> &'static str {
 }
 
 /// Gives the notices to be sent.
-pub(crate) fn run(shared: &Shared, ddl: &Ddl, place: &Place) -> Result<Vec<String>, Error> {
+pub(crate) fn run(shared: &Shared, ddl: &Ddl, place: &Place<'_>) -> Result<Vec<String>, Error> {
     let mut notices = Vec::new();
     match ddl {
         Ddl::CreateSchema { name, if_not_exists, owner } => {
             if let Some(owner) = owner {
                 own_role(shared, owner, place)?;
             }
-            let done =
-                shared.write(|t| change::create_schema(t, name, place.owner, *if_not_exists))?;
+            let owner = (place.owner)()?;
+            let done = shared.write(|t| change::create_schema(t, name, owner, *if_not_exists))?;
             if !done {
                 notices.push(format!("schema \"{name}\" already exists, skipping"));
             }
@@ -66,18 +67,23 @@ pub(crate) fn run(shared: &Shared, ddl: &Ddl, place: &Place) -> Result<Vec<Strin
     Ok(notices)
 }
 
-fn own_role(shared: &Shared, role: &str, place: &Place) -> Result<(), Error> {
+fn own_role(shared: &Shared, role: &str, place: &Place<'_>) -> Result<(), Error> {
     let rows = shared.scan(crate::catalog::PG_AUTHID, &[])?;
     let found = rows.iter().find(|row| row.get(1).and_then(|name| name.as_str()) == Some(role));
+    let own = (place.owner)()?;
     match found.and_then(|row| row.first()?.as_oid()) {
-        Some(oid) if oid == place.owner => Ok(()),
+        Some(oid) if oid == own => Ok(()),
         Some(_) => Err(Error::unsupported("AUTHORIZATION of another role is not supported yet")),
         None => Err(Error::UndefinedObject { kind: "role", name: role.to_owned() }),
     }
 }
 
 /// Schema and name; a name alone is made in the first schema of the path that exists.
-fn new_name(shared: &Shared, parts: &[String], place: &Place) -> Result<(String, String), Error> {
+fn new_name(
+    shared: &Shared,
+    parts: &[String],
+    place: &Place<'_>,
+) -> Result<(String, String), Error> {
     match parts {
         [schema, name] | [_, schema, name] => Ok((schema.clone(), name.clone())),
         [name] => {
@@ -97,7 +103,7 @@ fn new_name(shared: &Shared, parts: &[String], place: &Place) -> Result<(String,
 fn known_name(
     shared: &Shared,
     parts: &[String],
-    place: &Place,
+    place: &Place<'_>,
 ) -> Result<Option<(String, String)>, Error> {
     match parts {
         [schema, name] | [_, schema, name] => {
@@ -105,7 +111,7 @@ fn known_name(
             Ok(found.map(|_| (schema.clone(), name.clone())))
         }
         [name] => {
-            for schema in &place.path {
+            for schema in place.path {
                 if shared.relation_named(schema, name)?.is_some() {
                     return Ok(Some((schema.clone(), name.clone())));
                 }
@@ -116,7 +122,7 @@ fn known_name(
     }
 }
 
-fn create_table(shared: &Shared, table: &CreateTable, place: &Place) -> Result<bool, Error> {
+fn create_table(shared: &Shared, table: &CreateTable, place: &Place<'_>) -> Result<bool, Error> {
     let (namespace, name) = new_name(shared, &table.name, place)?;
     let columns = table.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
     let distribution = match &table.distribution {
@@ -129,7 +135,7 @@ fn create_table(shared: &Shared, table: &CreateTable, place: &Place) -> Result<b
         columns,
         distribution,
         if_not_exists: table.if_not_exists,
-        owner: place.owner,
+        owner: (place.owner)()?,
     };
     Ok(shared.write(|t| change::create_table(t, &table))?.is_some())
 }
@@ -144,7 +150,7 @@ fn drop_table(
     shared: &Shared,
     parts: &[String],
     how: (bool, bool),
-    place: &Place,
+    place: &Place<'_>,
 ) -> Result<Option<String>, Error> {
     let (if_exists, view) = how;
     let label = parts.join(".");
@@ -163,7 +169,11 @@ fn drop_table(
     Ok(None)
 }
 
-fn comment_target(shared: &Shared, target: &CommentTarget, place: &Place) -> Result<Target, Error> {
+fn comment_target(
+    shared: &Shared,
+    target: &CommentTarget,
+    place: &Place<'_>,
+) -> Result<Target, Error> {
     let find = |parts: &[String]| {
         known_name(shared, parts, place)?
             .ok_or_else(|| Error::UndefinedTable { name: parts.join("."), position: None })

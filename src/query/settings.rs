@@ -5,6 +5,7 @@
 //! restores the whole value. An unknown name is always an error, never an empty row.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::runtime::config::SettingRow;
 
@@ -16,9 +17,14 @@ use super::setting_table::{Context, DEFINITIONS, Definition, Values};
 const OVERRIDES_MAX: usize = 1_000;
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// What a session has changed, by lower-cased name. Cheap to clone, compared to find changes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Of no two states of any settings; zero is that without any change.
+static VERSIONS: AtomicU64 = AtomicU64::new(1);
+
+/// What a session has changed, by lower-cased name. Cheap to clone.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
+    /// Another one after each change; the same version means the same settings.
+    version: u64,
     session: BTreeMap<String, String>,
     local: BTreeMap<String, String>,
     /// What `RESET` goes back to: startup options.
@@ -38,6 +44,14 @@ pub(crate) fn definition(name: &str) -> Option<&'static Definition> {
 }
 
 impl Settings {
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn changed(&mut self) {
+        self.version = VERSIONS.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The value in force. `None`: there is no such setting.
     pub(crate) fn get(&self, name: &str, live: &dyn Live) -> Option<String> {
         let key = name.to_lowercase();
@@ -83,6 +97,7 @@ impl Settings {
             return Err(Error::TooLarge { what: "too many settings in one session".to_owned() });
         }
         map.insert(key, value.clone());
+        self.changed();
         Ok(value)
     }
 
@@ -97,6 +112,7 @@ impl Settings {
         }
         self.local.remove(&key);
         self.session.remove(&key);
+        self.changed();
         Ok(())
     }
 
@@ -104,17 +120,23 @@ impl Settings {
         let keep = |key: &String, _: &mut String| key.starts_with("transaction_") || key == "role";
         self.session.retain(keep);
         self.local.retain(keep);
+        self.changed();
     }
 
     /// `SET LOCAL` ends with its transaction.
     pub(crate) fn end_transaction(&mut self) {
-        self.local.clear();
-        self.session.retain(|key, _| !key.starts_with("transaction_"));
+        let of_transaction = |key: &String| key.starts_with("transaction_");
+        if !self.local.is_empty() || self.session.keys().any(of_transaction) {
+            self.local.clear();
+            self.session.retain(|key, _| !of_transaction(key));
+            self.changed();
+        }
     }
 
     /// Values fixed by the server for this session; bypasses all checks.
     pub(crate) fn fix(&mut self, name: &str, value: &str) {
         self.start.insert(name.to_lowercase(), value.to_owned());
+        self.changed();
     }
 
     /// What clients are told: canonical name and value.
