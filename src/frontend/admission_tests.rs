@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::watch;
 
-use super::fake::Fake;
 use super::raw_client::{PATIENCE, Raw, Server, error, field, kinds, start, start_with};
 use super::*;
 
@@ -145,10 +143,7 @@ async fn an_address_that_cannot_be_had_is_named() {
     };
     let rows = [(taken, "another server running"), ("192.0.2.1:0".parse().unwrap(), "this host")];
     for (address, expected) in rows {
-        let (_gate, watched) = watch::channel(Gate::Primary);
-        let started =
-            Frontend::start(options(address), Fake::default(), watched, Sessions::new()).await;
-        let Err(refused) = started else { panic!("{address} was bound") };
+        let Err(refused) = Listeners::bind(options(address)) else { panic!("{address} was bound") };
         let refused = refused.to_string();
         assert!(refused.contains(expected) && refused.contains(&address.to_string()), "{refused}");
     }

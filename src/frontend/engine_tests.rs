@@ -100,7 +100,8 @@ async fn start() -> Server {
     };
     let (gate, watched) = watch::channel(Gate::Primary);
     let served = Arc::clone(&engine);
-    let frontend = Frontend::start(options, served, watched, Arc::clone(&sessions)).await.unwrap();
+    let frontend =
+        Frontend::start(Listeners::bind(options).unwrap(), served, watched, Arc::clone(&sessions));
     Server { engine, frontend, sessions, _gate: gate }
 }
 

@@ -45,7 +45,7 @@ pub use gate::Gate;
 pub use hba::{Hba, HbaError};
 pub use hba_file::{HbaFileError, load_hba};
 pub use http::{Check, Health, Http};
-pub use server::{Error, Frontend, FrontendOptions, Shutdown, resolve};
+pub use server::{Error, Frontend, FrontendOptions, Listeners, Shutdown, resolve};
 pub use sessions::Sessions;
 pub use socket_file::SocketError;
 pub use sqlstate_table::SqlState;

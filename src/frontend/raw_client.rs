@@ -65,7 +65,8 @@ pub(super) async fn start_with(hba: &str, gate: Gate, max_connections: usize) ->
     let sessions = Sessions::new();
     let fake = Fake::default();
     let log = Arc::clone(&fake.log);
-    let frontend = Frontend::start(options, fake, watched, Arc::clone(&sessions)).await.unwrap();
+    let frontend =
+        Frontend::start(Listeners::bind(options).unwrap(), fake, watched, Arc::clone(&sessions));
     Server { frontend, gate, sessions, log, directory }
 }
 

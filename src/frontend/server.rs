@@ -125,27 +125,40 @@ pub struct Frontend {
     loops: JoinSet<()>,
 }
 
-impl Frontend {
-    /// Binds every address, then serves. Nothing is left behind when one cannot be bound.
-    pub async fn start<B: Backend>(
-        options: FrontendOptions,
-        backend: B,
-        gate: watch::Receiver<Gate>,
-        sessions: Arc<Sessions>,
-    ) -> Result<Frontend, Error> {
-        let mut listeners = Vec::new();
-        for address in &options.listen {
-            listeners.push(listen(*address)?);
-        }
+/// Bound, and not served yet: who connects waits. Dropping it leaves nothing behind.
+pub struct Listeners {
+    options: FrontendOptions,
+    tcp: Vec<TcpListener>,
+    socket: Option<(SocketFile, UnixListener)>,
+}
+
+impl Listeners {
+    /// Every address, or none. To be called on the runtime that will serve them.
+    pub fn bind(options: FrontendOptions) -> Result<Listeners, Error> {
+        let tcp = options.listen.iter().map(|address| listen(*address));
+        let tcp = tcp.collect::<Result<Vec<_>, _>>()?;
         let socket = match &options.unix_socket_directory {
             Some(directory) => {
                 Some(SocketFile::claim(directory, options.port, &options.data_directory)?)
             }
             None => None,
         };
-        if listeners.is_empty() && socket.is_none() {
+        if tcp.is_empty() && socket.is_none() {
             return Err(Error::NothingToListenOn);
         }
+        Ok(Listeners { options, tcp, socket })
+    }
+}
+
+impl Frontend {
+    /// Serves what is bound.
+    pub fn start<B: Backend>(
+        bound: Listeners,
+        backend: B,
+        gate: watch::Receiver<Gate>,
+        sessions: Arc<Sessions>,
+    ) -> Frontend {
+        let Listeners { options, tcp: listeners, socket } = bound;
         let addresses = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
         // As PostgreSQL: twice as many connections as sessions may be on their way in.
         let slots = options.max_connections.saturating_mul(2).clamp(1, Semaphore::MAX_PERMITS);
@@ -169,7 +182,7 @@ impl Frontend {
         });
         let gate = shared.gate.clone();
         loops.spawn(watch_gate(gate, Arc::clone(&sessions), stop.subscribe()));
-        Ok(Frontend { addresses, socket, sessions, control: shared, stop, loops })
+        Frontend { addresses, socket, sessions, control: shared, stop, loops }
     }
 
     /// The addresses that were bound, with the port that a 0 became.

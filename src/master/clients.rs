@@ -9,8 +9,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::catalog::Commit;
-use crate::frontend::{Frontend, FrontendOptions, Gate, HbaFileError, Shutdown, load_hba, resolve};
+use crate::frontend::{
+    Frontend, FrontendOptions, Gate, HbaFileError, Listeners, Shutdown, load_hba, resolve,
+};
 use crate::query::Engine;
+use crate::runtime::config::MasterSettings;
 
 use super::data_dir::DataDir;
 use super::fatal::chain;
@@ -40,32 +43,39 @@ pub(super) struct Clients {
     stopping: watch::Sender<bool>,
 }
 
+/// Takes the addresses for clients, so that nothing is announced by a node that cannot have them.
+pub(super) async fn bind(
+    settings: &MasterSettings,
+    directory: &DataDir,
+) -> Result<Listeners, ClientsError> {
+    let hba = load_hba(&directory.hba_file())?;
+    let options = FrontendOptions {
+        listen: listen_addresses(settings).await?,
+        unix_socket_directory: settings.socket_dir.clone(),
+        port: settings.pg_port,
+        data_directory: directory.root().to_path_buf(),
+        max_connections: settings.max_connections as usize,
+        superuser_reserved_connections: settings.superuser_reserved_connections as usize,
+        authentication_timeout: AUTHENTICATION_TIMEOUT,
+        hba,
+    };
+    Ok(Listeners::bind(options)?)
+}
+
 impl Clients {
-    pub(super) async fn start(
+    pub(super) fn start(
         parts: &Arc<Parts>,
         commit: Arc<dyn Commit>,
-        directory: &DataDir,
-    ) -> Result<Clients, ClientsError> {
-        let settings = &parts.settings;
+        (bound, directory): (Listeners, &DataDir),
+    ) -> Clients {
         let live = Arc::new(LiveServer { parts: Arc::clone(parts) });
         let engine = Arc::new(Engine::new(parts.catalog.clone(), commit, live));
-        let hba = load_hba(&directory.hba_file())?;
-        let options = FrontendOptions {
-            listen: listen_addresses(parts).await?,
-            unix_socket_directory: settings.socket_dir.clone(),
-            port: settings.pg_port,
-            data_directory: directory.root().to_path_buf(),
-            max_connections: settings.max_connections as usize,
-            superuser_reserved_connections: settings.superuser_reserved_connections as usize,
-            authentication_timeout: AUTHENTICATION_TIMEOUT,
-            hba,
-        };
         let (stopping, is_stopping) = watch::channel(false);
         let (gate, seen) = watch::channel(gate(parts, &parts.view(), false));
         let sessions = Arc::clone(&parts.sessions);
-        let frontend = Frontend::start(options, engine, seen, sessions).await?;
+        let frontend = Frontend::start(bound, engine, seen, sessions);
         tokio::spawn(keep_gate(Arc::clone(parts), gate, is_stopping));
-        Ok(Clients { frontend, hba_file: directory.hba_file(), stopping })
+        Clients { frontend, hba_file: directory.hba_file(), stopping }
     }
 
     /// New connections obey the file as it is now; one that cannot be used changes nothing.
@@ -108,8 +118,7 @@ impl Clients {
     }
 }
 
-async fn listen_addresses(parts: &Parts) -> Result<Vec<SocketAddr>, ClientsError> {
-    let settings = &parts.settings;
+async fn listen_addresses(settings: &MasterSettings) -> Result<Vec<SocketAddr>, ClientsError> {
     if settings.listen_addresses.is_empty() {
         return Ok(vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.pg_port))]);
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::runtime::config::MasterSettings;
 
-use super::clients::{Clients, ClientsError};
+use super::clients::Clients;
 use super::data_dir::DataDir;
 use super::fatal::chain;
 use super::handover::hand_over;
@@ -33,8 +33,6 @@ pub enum RunError {
     Start(#[from] StartError),
     #[error(transparent)]
     Address(#[from] OwnAddressError),
-    #[error(transparent)]
-    Clients(#[from] ClientsError),
     #[error("listen to signals")]
     Signals(#[source] std::io::Error),
 }
@@ -44,22 +42,19 @@ pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<
     let signals = Signals::new().map_err(RunError::Signals)?;
     let mut reload = signal(SignalKind::hangup()).map_err(RunError::Signals)?;
     own_address::check(&settings).await?;
-    let mut master = start(settings, root, rpc).await?;
-    let parts = Arc::clone(&master.parts);
     let directory = DataDir::open(root).map_err(StartError::from)?;
-    let opened = async {
-        let clients = Clients::start(&parts, Arc::clone(&master.commit), &directory).await?;
-        Ok::<_, RunError>((clients, health::serve(&parts).await?))
-    };
-    let (clients, http) = match opened.await {
-        Ok(opened) => opened,
+    let (mut node, listeners) = start(settings, root, rpc).await?;
+    let parts = Arc::clone(&node.parts);
+    let http = match health::serve(&parts).await {
+        Ok(http) => http,
         // The node's threads run by now and would outlive this.
         Err(error) => {
-            end(master, true).await;
-            return Err(error);
+            end(node, true).await;
+            return Err(error.into());
         }
     };
-    note_pid(&mut master, &parts);
+    let clients = Clients::start(&parts, Arc::clone(&node.commit), (listeners, &directory));
+    note_pid(&mut node, &parts);
     let view = parts.view();
     tracing::info!(
         "hawq-master started node={} incarnation={} epoch={} lsn={} port={} rpc_port={}",
@@ -89,7 +84,7 @@ pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<
     if let Some(http) = http {
         http.shutdown().await;
     }
-    Ok(end(master, *wishes.borrow() == Some(StopMode::Immediate)).await)
+    Ok(end(node, *wishes.borrow() == Some(StopMode::Immediate)).await)
 }
 
 async fn wished(wishes: &mut watch::Receiver<Option<StopMode>>) -> StopMode {

@@ -13,11 +13,13 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::catalog::Commit;
+use crate::frontend::Listeners;
 use crate::runtime::config::MasterSettings;
 use crate::runtime::{BootClock, Clock, RpcAuth};
 use crate::types::Lsn;
 
 use super::ControlFileError;
+use super::clients::{self, ClientsError};
 use super::data_dir::{DataDirError, DirLock};
 use super::found::Found;
 use super::parts::Parts;
@@ -46,6 +48,8 @@ pub enum StartError {
     #[error("data directory \"{path}\" is of node {found}, aerie_node is {expected}")]
     OtherNode { path: String, found: u8, expected: u8 },
     #[error(transparent)]
+    Clients(#[from] ClientsError),
+    #[error(transparent)]
     Secret(#[from] crate::runtime::RpcAuthError),
     #[error(transparent)]
     Segments(#[from] crate::fts::SettingsError),
@@ -68,20 +72,22 @@ pub struct Master {
     pub(super) told: Option<JoinHandle<()>>,
 }
 
-/// Opens everything and starts the node; `rpc` carries messages and services.
+/// Opens everything and starts the node; `rpc` carries messages and services. Clients wait at the
+/// listeners until somebody serves them.
 pub async fn start(
     settings: MasterSettings,
     root: &Path,
     rpc: &Handle,
-) -> Result<Master, StartError> {
+) -> Result<(Master, Listeners), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(BootClock);
     let found = Found::open(&settings, root)?;
     let secret = found.directory.secret()?;
     let auth = RpcAuth::new(found.identity.cluster, &secret)?;
+    let listeners = clients::bind(&settings, &found.directory).await?;
     let listener = services::listen(&settings).await?;
     let Wired { parts, services, commit, threads, lock, reborn, upkeep } =
         wire(settings, found, auth, (clock, rpc))?;
     let told = services.start(listener, rpc);
     rpc.spawn(upkeep.run());
-    Ok(Master { parts, commit, threads, lock, reborn, told })
+    Ok((Master { parts, commit, threads, lock, reborn, told }, listeners))
 }
