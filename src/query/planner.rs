@@ -255,6 +255,7 @@ impl ContextProvider for Planner<'_> {
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
         match name {
             SINGLE_VALUE => Some(functions::single_value()),
+            "avg" => Some(functions::average()),
             "every" => self.state.aggregate_functions().get("bool_and").cloned(),
             _ => self.state.aggregate_functions().get(name).cloned(),
         }

@@ -65,6 +65,17 @@ async fn names_and_types_of_columns_are_postgresqls() {
             "sum:20 ?column?:16",
             &["5432|true"],
         ),
+        (
+            "select avg(a), avg(a::int8), avg(a::float8) from (values (1), (2)) t(a)",
+            "avg:1700 avg:1700 avg:701",
+            &["1.5000000000000000|1.5000000000000000|1.5"],
+        ),
+        (
+            "select a + 1, sum(a * 2), a + b from (values (1, 2::int8)) t(a, b) group by a, b \
+             order by a + 1",
+            "?column?:23 sum:20 ?column?:20",
+            &["2|2|3"],
+        ),
         ("select oid, oid from pg_database where datname = 'postgres'", "oid:26 oid:26", &["5|5"]),
     ])
     .await;
@@ -204,6 +215,10 @@ async fn errors_are_typed() {
         ("select nope from pg_class", "column \"nope\" does not exist"),
         ("select nope(1)", "function nope() does not exist"),
         ("select 1/0", "division by zero"),
+        ("select 2147483647 + 1", "integer out of range"),
+        ("select a * a from (values (4000000000)) t(a)", "bigint out of range"),
+        ("select -9223372036854775807 - 2", "bigint out of range"),
+        ("select sum(a * a) from (values (65536), (1)) t(a)", "integer out of range"),
         ("select 'x'::int4", "invalid input syntax for type integer: \"x\""),
         ("select 'x'::nothing", "type \"nothing\" does not exist"),
         ("select 'nothing'::regclass", "relation \"nothing\" does not exist"),

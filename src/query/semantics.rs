@@ -1,5 +1,6 @@
 //! What a plan's expressions mean in PostgreSQL and would not mean in DataFusion: casts to text of
-//! types whose text is ours to write (times, log positions, reg* values).
+//! types whose text is ours to write (times, log positions, reg* values), and arithmetic of whole
+//! numbers whose result does not fit.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan};
 
 use super::context::StatementContext;
@@ -23,8 +25,15 @@ pub(crate) fn apply(
 ) -> Result<LogicalPlan, Error> {
     let changed = plan.transform_up_with_subqueries(|node| {
         let schema = input_schema(&node)?;
+        // Nodes above refer to the columns of this one by name.
+        let names = NamePreserver::new(&node);
         node.map_expressions(|expr| {
-            expr.transform_up(|expr| text_cast(expr, &schema, context, bound))
+            let name = names.save(&expr);
+            let changed = expr.transform_up(|expr| {
+                let expr = text_cast(expr, &schema, context, bound)?;
+                expr.transform_data(|expr| Ok(checked_arithmetic(expr, &schema)))
+            })?;
+            Ok(changed.update_data(|expr| name.restore(expr)))
         })
     });
     Ok(changed.map_err(recover)?.data)
@@ -40,6 +49,19 @@ fn input_schema(node: &LogicalPlan) -> Result<DFSchema, DataFusionError> {
         schema.merge(input.schema());
     }
     Ok(schema)
+}
+
+fn checked_arithmetic(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = &expr else {
+        return Transformed::no(expr);
+    };
+    let types = left.get_type(schema).ok().zip(right.get_type(schema).ok());
+    let Some(function) = types.and_then(|(l, r)| functions::checked(*op, &l, &r)) else {
+        return Transformed::no(expr);
+    };
+    let sides = vec![left.as_ref().clone(), right.as_ref().clone()];
+    let call = ScalarFunction::new_udf(Arc::new(function), sides);
+    Transformed::yes(Expr::ScalarFunction(call))
 }
 
 fn text_cast(

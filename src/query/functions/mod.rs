@@ -4,6 +4,8 @@
 //! running statement's context when it is planned, so that a plan which used one is not cached.
 //! None of them changes the catalog (see `Effect`).
 
+mod arithmetic;
+mod average;
 mod catalog;
 mod management;
 mod recovery;
@@ -27,6 +29,8 @@ use super::rows::internal;
 use super::table::wrap;
 use super::types;
 
+pub(crate) use arithmetic::checked;
+pub(crate) use average::average;
 pub(crate) use catalog::reg_column;
 pub(crate) use single_value::{SINGLE_VALUE, single_value};
 
