@@ -70,7 +70,7 @@ pub use layout::{
     PG_NAMESPACE_NAME_INDEX, PG_RESQUEUE, PG_TABLESPACE, PG_TYPE, PUBLIC_NAMESPACE,
 };
 pub use memory_store::MemoryStore;
-pub use open_transaction::OpenTransaction;
+pub use open_transaction::{Mark, OpenTransaction};
 pub use relation::{Column, Distribution, Relation, RelationKind};
 pub use rocks_store::RocksStore;
 pub use snapshot::{ReadView, Snapshot};

@@ -17,7 +17,7 @@ use super::key::RowKey;
 use super::layout::{FIRST_NORMAL_OID, INDEXES, Index, describes_relations};
 use super::relation::{Relation, RelationKind};
 use super::relation_load;
-use super::row::encode_row;
+use super::row::{encode_row, encoded_len};
 use super::snapshot::{ReadView, Snapshot, relation_oid};
 use super::transaction::{Change, Transaction};
 
@@ -38,6 +38,22 @@ pub struct OpenTransaction {
     bytes: usize,
     /// It has changed what relations look like, so the shared cache does not speak for it.
     schema_changed: bool,
+    /// How to take back what was written since the first mark, the newest last.
+    undo: Option<Vec<Undo>>,
+}
+
+enum Undo {
+    /// What `writes` had under this key before.
+    Write(RowKey, Option<Option<Row>>),
+    Guard(RowKey),
+}
+
+/// A point to which a transaction can go back (`SAVEPOINT`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    undo: usize,
+    bytes: usize,
+    schema_changed: bool,
 }
 
 impl OpenTransaction {
@@ -51,7 +67,30 @@ impl OpenTransaction {
             next_oid: 0,
             bytes: 0,
             schema_changed: false,
+            undo: None,
         }
+    }
+
+    /// A point to which `roll_back_to` goes back.
+    pub fn mark(&mut self) -> Mark {
+        let undo = self.undo.get_or_insert_default().len();
+        Mark { undo, bytes: self.bytes, schema_changed: self.schema_changed }
+    }
+
+    /// Takes back everything written since `mark`, which was made here and not been gone behind
+    /// since. Ids that were given out stay so. What was read stays read: the snapshot is the same.
+    pub fn roll_back_to(&mut self, mark: Mark) {
+        let Some(undo) = &mut self.undo else { return };
+        while undo.len() > mark.undo {
+            match undo.pop() {
+                Some(Undo::Write(key, Some(before))) => drop(self.writes.insert(key, before)),
+                Some(Undo::Write(key, None)) => drop(self.writes.remove(&key)),
+                Some(Undo::Guard(key)) => drop(self.guards.remove(&key)),
+                None => {}
+            }
+        }
+        self.bytes = mark.bytes;
+        self.schema_changed = mark.schema_changed;
     }
 
     /// The id, given out at the first call; zero on a node that does not reign.
@@ -80,40 +119,48 @@ impl OpenTransaction {
 
     /// The row must not be changed by others before this one commits.
     pub fn guard(&mut self, relation: u32, key: &[Datum]) {
-        self.guards.insert(RowKey::new(relation, key));
+        let key = RowKey::new(relation, key);
+        if self.guards.insert(key.clone())
+            && let Some(undo) = &mut self.undo
+        {
+            undo.push(Undo::Guard(key));
+        }
     }
 
     pub fn insert(&mut self, relation: u32, row: Row) -> Result<(), Error> {
-        let described = self.writable(relation)?;
-        let key = fit::check(&described, &row)?;
-        let key = RowKey::new(relation, &key);
-        if self.row(&key)?.is_some() {
-            return Err(Error::DuplicateKey { relation: described.name.clone() });
-        }
-        self.index(&described.name, relation, None, Some(&row))?;
-        self.write(key, Some(row))
+        self.place(relation, row, |before, relation| match before {
+            Some(_) => Err(Error::DuplicateKey { relation: relation.name.clone() }),
+            None => Ok(()),
+        })
     }
 
     /// Replaces the row that has the same key.
     pub fn update(&mut self, relation: u32, row: Row) -> Result<(), Error> {
-        let described = self.writable(relation)?;
-        let key = fit::check(&described, &row)?;
-        let key = RowKey::new(relation, &key);
-        let Some(before) = self.row(&key)? else {
-            return Err(Error::UndefinedRow { relation: described.name.clone() });
-        };
-        self.index(&described.name, relation, Some(&before), Some(&row))?;
-        self.write(key, Some(row))
+        self.place(relation, row, |before, relation| match before {
+            Some(_) => Ok(()),
+            None => Err(Error::UndefinedRow { relation: relation.name.clone() }),
+        })
     }
 
     /// Inserts the row, or replaces the one with its key.
     pub fn put(&mut self, relation: u32, row: Row) -> Result<(), Error> {
+        self.place(relation, row, |_, _| Ok(()))
+    }
+
+    /// Writes a row if `allowed` says so of the one with its key.
+    fn place(
+        &mut self,
+        relation: u32,
+        row: Row,
+        allowed: impl FnOnce(Option<&Row>, &Relation) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let described = self.writable(relation)?;
         let key = fit::check(&described, &row)?;
-        match self.row(&RowKey::new(relation, &key))? {
-            Some(_) => self.update(relation, row),
-            None => self.insert(relation, row),
-        }
+        let key = RowKey::new(relation, &key);
+        let before = self.row(&key)?;
+        allowed(before.as_ref(), &described)?;
+        self.index(&described.name, relation, before.as_ref(), Some(&row))?;
+        self.write(key, Some(row))
     }
 
     /// Deletes the row with this key; false when there is none.
@@ -181,13 +228,19 @@ impl OpenTransaction {
     }
 
     fn write(&mut self, key: RowKey, row: Option<Row>) -> Result<(), Error> {
-        let row_bytes = row.as_ref().map_or(0, |row| encode_row(row).len());
+        let row_bytes = row.as_ref().map_or(0, |row| encoded_len(row));
         self.bytes = self.bytes.saturating_add(key.key.len() + row_bytes);
         if self.bytes > TRANSACTION_BYTES_MAX {
             return Err(Error::TransactionTooLarge { max: TRANSACTION_BYTES_MAX });
         }
         self.schema_changed |= describes_relations(key.relation);
-        self.writes.insert(key, row);
+        match &mut self.undo {
+            None => drop(self.writes.insert(key, row)),
+            Some(undo) => {
+                let before = self.writes.insert(key.clone(), row);
+                undo.push(Undo::Write(key, before));
+            }
+        }
         Ok(())
     }
 

@@ -76,6 +76,7 @@ pub fn of_query(error: &query::Error) -> SqlState {
         Error::UndefinedPrepared { .. } => SqlState::InvalidSqlStatementName,
         Error::DuplicatePrepared { .. } => SqlState::DuplicatePreparedStatement,
         Error::UndefinedCursor { .. } => SqlState::InvalidCursorName,
+        Error::UndefinedSavepoint { .. } => SqlState::InvalidSavepointSpecification,
         Error::DuplicateCursor { .. } => SqlState::DuplicateCursor,
         Error::DuplicateTable { .. } => SqlState::DuplicateTable,
         Error::DuplicateSchema { .. } => SqlState::DuplicateSchema,

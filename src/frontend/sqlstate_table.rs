@@ -29,6 +29,7 @@ pub enum SqlState {
     InvalidAuthorizationSpecification,
     DependentObjectsStillExist,
     InvalidCursorName,
+    InvalidSavepointSpecification,
     InvalidSchemaName,
     InvalidCatalogName,
     SerializationFailure,
@@ -81,7 +82,7 @@ const fn row(state: SqlState, code: &'static str, name: &'static str, when: &'st
 }
 
 #[rustfmt::skip]
-static TABLE: [Row; 62] = [
+static TABLE: [Row; 63] = [
     row(SqlState::TransactionResolutionUnknown, "08007", "transaction_resolution_unknown",
         "fenced, or the in-sync set was lost: the commit may or may not have happened"),
     row(SqlState::ProtocolViolation, "08P01", "protocol_violation",
@@ -130,6 +131,8 @@ static TABLE: [Row; 62] = [
         "DROP of something that others depend on"),
     row(SqlState::InvalidCursorName, "34000", "invalid_cursor_name",
         "a portal that does not exist"),
+    row(SqlState::InvalidSavepointSpecification, "3B001", "invalid_savepoint_specification",
+        "a savepoint that does not exist"),
     row(SqlState::InvalidSchemaName, "3F000", "invalid_schema_name",
         "a schema that does not exist"),
     row(SqlState::InvalidCatalogName, "3D000", "invalid_catalog_name",

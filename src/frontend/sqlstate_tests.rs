@@ -72,6 +72,7 @@ fn query_rows() -> Vec<(query::Error, &'static str)> {
         (Error::UndefinedPrepared { name: name() }, "26000"),
         (Error::DuplicatePrepared { name: name() }, "42P05"),
         (Error::UndefinedCursor { name: name() }, "34000"),
+        (Error::UndefinedSavepoint { name: name() }, "3B001"),
         (Error::DuplicateCursor { name: name() }, "42P03"),
         (Error::DuplicateTable { name: name() }, "42P07"),
         (Error::DuplicateSchema { name: name() }, "42P06"),

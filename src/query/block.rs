@@ -11,7 +11,9 @@ use crate::catalog::{self, Datum, OpenTransaction, ReadView, Relation, Row};
 use crate::types::Lsn;
 
 use super::error::Error;
+use super::savepoint::{Savepoint, SavepointVerb};
 use super::settings::Settings;
+use super::statement::Kind;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionStatus {
@@ -112,6 +114,8 @@ pub(crate) struct Block {
     pub started: i64,
     /// Settings to go back to on rollback.
     pub before: Settings,
+    /// The newest last.
+    pub savepoints: Vec<Savepoint>,
 }
 
 impl Block {
@@ -123,6 +127,7 @@ impl Block {
             open: None,
             started: 0,
             before: Settings::default(),
+            savepoints: Vec::new(),
         }
     }
 
@@ -133,4 +138,11 @@ impl Block {
             (BlockKind::Explicit, false) => TransactionStatus::Open,
         }
     }
+}
+
+/// What a failed block still takes.
+pub(crate) fn ends_failure(kind: &Kind) -> bool {
+    let to_savepoint = SavepointVerb::RollBackTo;
+    matches!(kind, Kind::Savepoint { verb, .. } if *verb == to_savepoint)
+        || matches!(kind, Kind::Commit { .. } | Kind::Rollback { .. })
 }

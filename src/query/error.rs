@@ -38,6 +38,8 @@ pub enum Error {
     UndefinedCursor { name: String },
     #[error("cursor \"{name}\" already exists")]
     DuplicateCursor { name: String },
+    #[error("savepoint \"{name}\" does not exist")]
+    UndefinedSavepoint { name: String },
     #[error("relation \"{name}\" already exists")]
     DuplicateTable { name: String },
     #[error("schema \"{name}\" already exists")]

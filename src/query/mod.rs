@@ -22,6 +22,7 @@ mod names;
 mod prune;
 mod rewrite;
 
+mod in_force;
 mod setting_table;
 mod settings;
 
@@ -45,6 +46,7 @@ mod engine;
 mod query_run;
 mod run;
 mod run_session;
+mod savepoint;
 mod session;
 mod stop;
 mod utility;

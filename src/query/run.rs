@@ -265,7 +265,7 @@ impl Session {
     pub(crate) fn writable(&self, command: &str) -> Result<(), Error> {
         let in_block = self.block.kind != BlockKind::None;
         let read_only = if in_block { self.block.read_only } else { self.default_read_only() };
-        let local = in_block && self.setting("transaction_read_only").as_deref() == Some("on");
+        let local = in_block && self.in_force().transaction_read_only;
         if !read_only && !local && !self.facts.hot_standby {
             return Ok(());
         }
@@ -278,9 +278,13 @@ impl Session {
         let tag = ddl_run::tag(ddl);
         self.writable(tag)?;
         let shared = self.transaction().await?;
-        let owner = self.owner(&shared)?;
-        let path = self.settings.search_path(&self.facts.user, self.engine.live.as_ref());
-        for notice in ddl_run::run(&shared, ddl, &ddl_run::Place { path, owner })? {
+        let in_force = self.in_force();
+        let notices = {
+            let owner = || self.owner(&shared);
+            let place = ddl_run::Place { path: &in_force.search_path, owner: &owner };
+            ddl_run::run(&shared, ddl, &place)?
+        };
+        for notice in notices {
             self.notice(notice);
         }
         if self.block.kind == BlockKind::None {

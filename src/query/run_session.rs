@@ -49,12 +49,7 @@ impl Session {
                 self.chain(*chain, read_only);
                 Ok(command("ROLLBACK"))
             }
-            Kind::Savepoint { command } => {
-                if self.block.kind != BlockKind::Explicit {
-                    return Err(Error::NoActiveTransaction { command });
-                }
-                Err(Error::unsupported(format!("{command} is not supported yet")))
-            }
+            Kind::Savepoint { verb, name } => self.run_savepoint(*verb, name),
             Kind::SetTransaction { modes, session } => {
                 if *session {
                     if let Some(read_only) = modes.read_only {

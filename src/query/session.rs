@@ -14,12 +14,13 @@ use datafusion::common::ScalarValue;
 use crate::catalog::{Datum, ReadView};
 use crate::runtime::{BootClock, Clock};
 
-use super::block::{Block, BlockKind, Shared, TransactionStatus};
+use super::block::{Block, BlockKind, Shared, TransactionStatus, ends_failure};
 use super::context::{SessionFacts, StatementContext};
 use super::engine::Engine;
 use super::error::Error;
+use super::in_force::{InForce, Known};
 use super::settings::{Scope, Settings};
-use super::statement::{self, Kind, Statement};
+use super::statement::{self, Statement};
 
 /// Who opens a session, after he has been let in.
 #[derive(Debug, Clone)]
@@ -90,7 +91,9 @@ pub struct Session {
     pub(crate) prepared: BTreeMap<String, Arc<Prepared>>,
     pub(crate) cursors: BTreeMap<String, Cursor>,
     pub(crate) notices: Vec<Notice>,
-    reported: Vec<(String, String)>,
+    known: Known,
+    /// What the client has been told of its settings.
+    told: Arc<InForce>,
     committing: Arc<AtomicBool>,
 }
 
@@ -104,7 +107,7 @@ impl Session {
             superuser,
             hot_standby: start.read_only,
         };
-        let live = engine.live.as_ref();
+        let live = Arc::clone(&engine.live);
         let mut settings = Settings::default();
         settings.fix("session_authorization", &facts.user);
         settings.fix("is_superuser", if superuser { "on" } else { "off" });
@@ -116,10 +119,11 @@ impl Session {
         for (name, value) in &start.parameters {
             let known = ["user", "database", "replication", "options"];
             if !known.contains(&name.as_str()) && !name.starts_with("_pq_.") {
-                settings.set(name, value, Scope::Start, live)?;
+                settings.set(name, value, Scope::Start, live.as_ref())?;
             }
         }
-        let reported = settings.reported(live);
+        let known = Known::default();
+        let told = known.get(&settings, &facts.user, live.as_ref());
         Ok(Session {
             engine,
             facts: Arc::new(facts),
@@ -128,7 +132,8 @@ impl Session {
             prepared: BTreeMap::new(),
             cursors: BTreeMap::new(),
             notices: Vec::new(),
-            reported,
+            known,
+            told,
             committing: start.committing,
         })
     }
@@ -143,7 +148,7 @@ impl Session {
         statement: Statement,
         parameter_types: &[Option<u32>],
     ) -> Result<Arc<Prepared>, Error> {
-        if self.block.failed && !ends_block(&statement.kind) {
+        if self.block.failed && !ends_failure(&statement.kind) {
             return Err(Error::InFailedTransaction);
         }
         let described = self.describe(&statement, parameter_types);
@@ -156,7 +161,7 @@ impl Session {
         prepared: &Prepared,
         parameters: &[ScalarValue],
     ) -> Result<Output, Error> {
-        if self.block.failed && !ends_block(&prepared.statement.kind) {
+        if self.block.failed && !ends_failure(&prepared.statement.kind) {
             return Err(Error::InFailedTransaction);
         }
         if parameters.len() != prepared.parameter_types.len() {
@@ -197,15 +202,23 @@ impl Session {
 
     /// Changes of settings that clients are told of.
     pub fn take_parameter_changes(&mut self) -> Vec<(String, String)> {
-        let now = self.settings.reported(self.engine.live.as_ref());
-        let changed = now.iter().filter(|pair| !self.reported.contains(pair)).cloned().collect();
-        self.reported = now;
+        let now = self.in_force();
+        if Arc::ptr_eq(&now, &self.told) {
+            return Vec::new();
+        }
+        let told = &self.told.reported;
+        let changed = now.reported.iter().filter(|pair| !told.contains(pair)).cloned().collect();
+        self.told = now;
         changed
     }
 
     #[must_use]
     pub fn initial_parameters(&self) -> Vec<(String, String)> {
-        self.settings.reported(self.engine.live.as_ref())
+        self.in_force().reported.clone()
+    }
+
+    pub(crate) fn in_force(&self) -> Arc<InForce> {
+        self.known.get(&self.settings, &self.facts.user, self.engine.live.as_ref())
     }
 
     #[must_use]
@@ -215,8 +228,7 @@ impl Session {
 
     #[must_use]
     pub fn statement_timeout(&self) -> Option<Duration> {
-        let millis = self.setting("statement_timeout")?.parse().ok()?;
-        (millis > 0).then(|| Duration::from_millis(millis))
+        self.in_force().statement_timeout
     }
 
     pub(crate) fn start_block(&mut self, kind: BlockKind) {
@@ -230,8 +242,7 @@ impl Session {
     }
 
     pub(crate) fn default_read_only(&self) -> bool {
-        self.facts.hot_standby
-            || self.setting("default_transaction_read_only").as_deref() == Some("on")
+        self.facts.hot_standby || self.in_force().default_read_only
     }
 
     /// An error in a block fails it; in an implicit one it rolls back.
@@ -241,7 +252,10 @@ impl Session {
             BlockKind::Implicit => self.roll_back(),
             BlockKind::Explicit => {
                 self.block.failed = true;
-                drop(self.block.open.take().and_then(|shared| shared.take()));
+                // What was written before a savepoint can still be gone back to.
+                if self.block.savepoints.is_empty() {
+                    drop(self.block.open.take().and_then(|shared| shared.take()));
+                }
             }
         }
     }
@@ -294,7 +308,12 @@ impl Session {
         if !self.facts.hot_standby {
             self.engine.commit.read_permit().await?;
         }
-        let shared = Shared::new(self.engine.catalog.begin());
+        let mut transaction = self.engine.catalog.begin();
+        if !self.block.savepoints.is_empty() {
+            // It can go back to here, where the savepoints were made.
+            transaction.mark();
+        }
+        let shared = Shared::new(transaction);
         if self.block.kind != BlockKind::None {
             self.block.open = Some(Arc::clone(&shared));
         }
@@ -354,10 +373,6 @@ impl Drop for Committing<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
-}
-
-fn ends_block(kind: &Kind) -> bool {
-    matches!(kind, Kind::Commit { .. } | Kind::Rollback { .. })
 }
 
 /// Role and database must be there; gives whether the role is a superuser.

@@ -69,6 +69,37 @@ async fn cursors_fetch_in_parts() {
 }
 
 #[tokio::test]
+async fn a_block_goes_back_to_a_savepoint() {
+    let engine = engine(false);
+    let mut session = session(&engine, &[]);
+    let refused = run(&mut session, "savepoint s").await.unwrap_err().to_string();
+    assert!(refused.contains("can only be used in transaction blocks"), "{refused}");
+    // Before the first statement that reads, with a schema change, and one inside another.
+    run(&mut session, "begin; savepoint first; create schema one; savepoint s").await.unwrap();
+    run(&mut session, "set local optimizer = off; create schema two; savepoint s").await.unwrap();
+    run(&mut session, "create table two.t (a int); create schema three").await.unwrap();
+    let schemas = "select nspname from pg_namespace where nspname in ('one', 'two', 'three', 'four') \
+                   order by 1";
+    assert_eq!(run(&mut session, schemas).await.unwrap().rows.len(), 3);
+    assert!(run(&mut session, "create schema one").await.is_err());
+    let failed = run(&mut session, "select 1").await.unwrap_err();
+    assert!(matches!(failed, Error::InFailedTransaction));
+    assert_eq!(run(&mut session, "rollback to s").await.unwrap().tag, "ROLLBACK");
+    assert_eq!(run(&mut session, schemas).await.unwrap().rows, ["one", "two"]);
+    assert_eq!(run(&mut session, "release savepoint s").await.unwrap().tag, "RELEASE");
+    run(&mut session, "rollback to savepoint s").await.unwrap();
+    assert_eq!(run(&mut session, schemas).await.unwrap().rows, ["one"]);
+    assert_eq!(run(&mut session, "show optimizer").await.unwrap().rows, ["on"]);
+    run(&mut session, "create schema four; commit").await.unwrap();
+    assert_eq!(run(&mut session, schemas).await.unwrap().rows, ["four", "one"]);
+    run(&mut session, "begin; savepoint a; drop schema one; rollback to a").await.unwrap();
+    let missing = run(&mut session, "release b").await.unwrap_err().to_string();
+    assert_eq!(missing, "savepoint \"b\" does not exist");
+    run(&mut session, "rollback to a; commit").await.unwrap();
+    assert_eq!(run(&mut session, schemas).await.unwrap().rows, ["four", "one"]);
+}
+
+#[tokio::test]
 async fn a_cached_plan_reads_todays_rows_and_shapes() {
     let engine = engine(false);
     let mut session = session(&engine, &[]);

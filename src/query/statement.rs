@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::ddl::Ddl;
 use super::error::Error;
 use super::lexer::{Source, split};
+use super::savepoint::SavepointVerb;
 use super::utility_parse::utility;
 
 /// Nested parentheses, subqueries and calls in one statement.
@@ -46,7 +47,8 @@ pub(crate) enum Kind {
     },
     /// SAVEPOINT, RELEASE, ROLLBACK TO.
     Savepoint {
-        command: &'static str,
+        verb: SavepointVerb,
+        name: String,
     },
     Set {
         name: String,

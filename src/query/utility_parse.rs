@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::ddl;
 use super::error::Error;
 use super::lexer::{Cursor, Source};
+use super::savepoint::SavepointVerb;
 use super::statement::{
     Direction, Kind, Modes, NESTING_MAX, SetValue, Statement, parse, parse_one, parser_error,
     quoted,
@@ -49,13 +50,11 @@ fn transaction(cursor: &mut Cursor<'_>) -> Result<Kind, Error> {
             return Ok(Kind::Begin { modes: modes(cursor)? });
         }
         "SAVEPOINT" => {
-            cursor.identifier()?;
-            return Ok(Kind::Savepoint { command: "SAVEPOINT" });
+            return savepoint(cursor, SavepointVerb::Define);
         }
         "RELEASE" => {
             cursor.take(&["SAVEPOINT"]);
-            cursor.identifier()?;
-            return Ok(Kind::Savepoint { command: "RELEASE SAVEPOINT" });
+            return savepoint(cursor, SavepointVerb::Release);
         }
         _ => {}
     }
@@ -65,14 +64,17 @@ fn transaction(cursor: &mut Cursor<'_>) -> Result<Kind, Error> {
     }
     if word == "ROLLBACK" && cursor.take(&["TO"]) {
         cursor.take(&["SAVEPOINT"]);
-        cursor.identifier()?;
-        return Ok(Kind::Savepoint { command: "ROLLBACK TO SAVEPOINT" });
+        return savepoint(cursor, SavepointVerb::RollBackTo);
     }
     let chain = !cursor.take(&["AND", "NO", "CHAIN"]) && cursor.take(&["AND", "CHAIN"]);
     Ok(match word.as_str() {
         "COMMIT" | "END" => Kind::Commit { chain },
         _ => Kind::Rollback { chain },
     })
+}
+
+fn savepoint(cursor: &mut Cursor<'_>, verb: SavepointVerb) -> Result<Kind, Error> {
+    Ok(Kind::Savepoint { verb, name: cursor.identifier()? })
 }
 
 fn modes(cursor: &mut Cursor<'_>) -> Result<Modes, Error> {

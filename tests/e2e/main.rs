@@ -12,6 +12,7 @@ mod bad_input;
 mod cluster;
 mod commands;
 mod ensemble;
+mod damage;
 mod failover;
 mod health;
 mod jdbc;
