@@ -21,8 +21,7 @@ CREATE VIEW pg_catalog.pg_stat_replication WITH (oid = 11002) AS
 SELECT pid, usesysid, usename, application_name, client_addr,
        CAST(NULL AS text) AS client_hostname, CAST(NULL AS int4) AS client_port, backend_start,
        CAST(NULL AS xid) AS backend_xmin, state, sent_lsn, write_lsn, flush_lsn, replay_lsn,
-       CAST(NULL AS interval) AS write_lag, CAST(NULL AS interval) AS flush_lag,
-       CAST(NULL AS interval) AS replay_lag, sync_priority, sync_state, reply_time
+       write_lag, flush_lag, replay_lag, sync_priority, sync_state, reply_time
 FROM hawq_live.replication;
 
 -- `hawq state` reads name and setting.

@@ -46,6 +46,8 @@ mod column_type_tests;
 #[cfg(test)]
 mod ddl_tests;
 #[cfg(test)]
+mod fate_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod store_tests;

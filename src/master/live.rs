@@ -70,7 +70,8 @@ impl Live for LiveServer {
 impl LiveServer {
     fn replication_row(&self, view: &NodeView, standby: &StandbyView) -> ReplicationRow {
         let entry = view.record.as_ref().and_then(|r| r.members.get(&standby.member.node));
-        let silence = self.parts.clock.now().since(standby.last_heard);
+        let now = self.parts.clock.now();
+        let silence = now.since(standby.last_heard);
         let wall = self.parts.clock.wall_micros();
         ReplicationRow {
             pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
@@ -84,6 +85,8 @@ impl LiveServer {
             replay: standby.apply,
             sync_state: if standby.in_sync { "sync" } else { "async" }.to_owned(),
             reply_time: Some(wall - micros(silence)),
+            flush_lag: self.parts.lags.of(now, standby.flush),
+            replay_lag: self.parts.lags.of(now, standby.apply),
             priority: entry.map_or(0, |e| i32::try_from(e.priority).unwrap_or(i32::MAX)),
         }
     }

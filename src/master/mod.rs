@@ -60,6 +60,7 @@ mod health;
 mod health_facts;
 mod health_metrics;
 mod health_pages;
+mod lags;
 mod live;
 mod own_address;
 mod role_changes;

@@ -133,11 +133,9 @@ impl<W: World> NodeLoop<W> {
         let view = self.node.view();
         self.world.published(now, &view);
         self.view.send_if_modified(|shown| {
-            if **shown == view {
-                return false;
-            }
+            let is_news = view.is_news(shown);
             *shown = Arc::new(view);
-            true
+            is_news
         });
     }
 }

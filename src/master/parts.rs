@@ -16,6 +16,7 @@ use crate::types::{ClusterId, Lsn};
 use super::answers::Answers;
 use super::coordinator_health::CoordinatorHealth;
 use super::digest_points::DigestPoints;
+use super::lags::Lags;
 use super::node::NodeView;
 use super::segments::Segments;
 use super::waiters::Waiters;
@@ -46,6 +47,7 @@ pub(super) struct Parts {
     pub(super) catalog: Catalog,
     pub(super) digests: Arc<DigestPoints>,
     pub(super) digest: DigestCache,
+    pub(super) lags: Arc<Lags>,
     pub(super) waiters: Arc<Waiters>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) stop: watch::Sender<Option<StopMode>>,

@@ -21,6 +21,7 @@ use super::coordinators::Coordinators;
 use super::door::{Door, Standing};
 use super::fatal::Fatal;
 use super::inbox::Inbox;
+use super::lags::Lags;
 use super::log_tail::LogTail;
 use super::log_writer::LogCommand;
 use super::node::NodeView;
@@ -59,6 +60,7 @@ pub(super) struct Performer<D: Disk> {
     pub(super) history: Arc<Mutex<TimelineHistory>>,
     pub(super) fatal: Fatal,
     pub(super) gathered: Gathered,
+    pub(super) lags: Arc<Lags>,
 }
 
 /// What was asked for in this turn, in its order.
@@ -125,6 +127,7 @@ impl<D: Disk> World for Performer<D> {
     }
 
     fn published(&mut self, now: Instant, view: &NodeView) {
+        self.lags.note(now, view.write_lsn);
         self.door.set_readable(now, view.readable_until);
         if !view.open {
             let reason = view.closed_reason.clone();

@@ -34,6 +34,7 @@ use super::fatal::Fatal;
 use super::fencing::Fencing;
 use super::found::Found;
 use super::inbox::Inbox;
+use super::lags::Lags;
 use super::log_tail::LogTail;
 use super::log_writer::LogWriter;
 use super::node::{Node, NodeSettings, NodeView, Timeouts};
@@ -95,6 +96,7 @@ struct Wiring<'a> {
     transport: Arc<Transport>,
     tail: Arc<LogTail>,
     digests: Arc<DigestPoints>,
+    lags: Arc<Lags>,
     history: Arc<Mutex<TimelineHistory>>,
     says: broadcast::Sender<String>,
     audit: Arc<Audit>,
@@ -128,6 +130,7 @@ pub(super) fn wire(
         transport: Arc::new(Transport::new(auth.clone(), rpc.clone())),
         tail: Arc::new(LogTail::new(TAIL_BYTES)),
         digests: Arc::new(DigestPoints::default()),
+        lags: Arc::new(Lags::default()),
         history: Arc::new(Mutex::new(log.history.clone())),
         says: broadcast::channel(SAYS_MAX).0,
         audit: Arc::new(Audit::default()),
@@ -280,6 +283,7 @@ impl Wiring<'_> {
             history: Arc::clone(&self.history),
             fatal: self.fatal.clone(),
             gathered: Gathered::default(),
+            lags: Arc::clone(&self.lags),
         }
     }
 
@@ -360,6 +364,7 @@ impl Wiring<'_> {
             catalog: self.catalog,
             digests: self.digests,
             digest: DigestCache::default(),
+            lags: self.lags,
             waiters: self.waiters,
             sessions: Sessions::new(),
             stop: self.stop,

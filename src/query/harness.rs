@@ -93,6 +93,8 @@ impl Live for StillLive {
             sync_state: "sync".to_owned(),
             reply_time: Some(NOW),
             priority: 1,
+            flush_lag: Some(std::time::Duration::from_millis(250)),
+            replay_lag: None,
         }]
     }
 

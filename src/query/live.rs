@@ -1,6 +1,8 @@
 //! What the running server knows and the catalog does not: sessions, replication, settings.
 //! `master` implements it; the views over it are providers of this module.
 
+use std::time::Duration;
+
 use crate::runtime::config::SettingRow;
 use crate::types::Lsn;
 
@@ -42,6 +44,10 @@ pub struct ReplicationRow {
     pub sync_state: String,
     pub reply_time: Option<i64>,
     pub priority: i32,
+    /// How long it has lacked what it has not flushed, or not replayed; a standby tells what it has
+    /// written only when it has flushed it.
+    pub flush_lag: Option<Duration>,
+    pub replay_lag: Option<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

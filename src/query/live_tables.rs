@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, SchemaRef};
 use datafusion::common::ScalarValue;
 
 use super::context::StatementContext;
 use super::error::Error;
 use super::relations::schema_of;
 use super::table::{Computed, Source};
-use super::types::{BOOL, INET, INT4, INT8, NAME, OID, PG_LSN, TEXT, TEXT_ARRAY, TIMESTAMPTZ};
+use super::types::{
+    BOOL, INET, INT4, INT8, INTERVAL, NAME, OID, PG_LSN, TEXT, TEXT_ARRAY, TIMESTAMPTZ,
+};
 
 type Rows = Vec<Vec<ScalarValue>>;
 
@@ -48,6 +50,9 @@ const REPLICATION: &[(&str, u32)] = &[
     ("write_lsn", PG_LSN),
     ("flush_lsn", PG_LSN),
     ("replay_lsn", PG_LSN),
+    ("write_lag", INTERVAL),
+    ("flush_lag", INTERVAL),
+    ("replay_lag", INTERVAL),
     ("sync_priority", INT4),
     ("sync_state", TEXT),
     ("reply_time", TIMESTAMPTZ),
@@ -124,6 +129,12 @@ fn time(micros: Option<i64>) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(micros, Some("+00:00".into()))
 }
 
+fn span(time: Option<std::time::Duration>) -> ScalarValue {
+    let nanos = |time: std::time::Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    let interval = time.map(|time| IntervalMonthDayNano::new(0, 0, nanos(time)));
+    ScalarValue::IntervalMonthDayNano(interval)
+}
+
 fn lsn(lsn: crate::types::Lsn) -> ScalarValue {
     ScalarValue::UInt64(Some(lsn.0))
 }
@@ -180,6 +191,9 @@ fn replication(context: &StatementContext, _: &SchemaRef) -> Result<Rows, Error>
             lsn(row.write),
             lsn(row.flush),
             lsn(row.replay),
+            span(row.flush_lag),
+            span(row.flush_lag),
+            span(row.replay_lag),
             ScalarValue::Int32(Some(row.priority)),
             text(row.sync_state),
             time(row.reply_time),

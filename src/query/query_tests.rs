@@ -66,9 +66,10 @@ async fn names_and_types_of_columns_are_postgresqls() {
             &["5432|true"],
         ),
         (
-            "select avg(a), avg(a::int8), avg(a::float8) from (values (1), (2)) t(a)",
+            "select avg(a), avg(b), avg(c) \
+             from (values (1, 2::int8, 1.5::float8), (2, 3, 2)) t(a, b, c)",
             "avg:1700 avg:1700 avg:701",
-            &["1.5000000000000000|1.5000000000000000|1.5"],
+            &["1.5000000000000000|2.5000000000000000|1.75"],
         ),
         (
             "select a + 1, sum(a * 2), a + b from (values (1, 2::int8)) t(a, b) group by a, b \
@@ -188,6 +189,9 @@ async fn system_views_have_hawqs_columns_first() {
     assert_eq!(run(&mut session, sql).await.unwrap().rows, ["8"]);
     let sql = "select application_name, sync_state, flush_lsn::text from pg_stat_replication";
     assert_eq!(run(&mut session, sql).await.unwrap().rows, ["standby|sync|1/8"]);
+    let sql = "select write_lag > interval '0.2 s', flush_lag < interval '0.3 s', \
+               replay_lag is null from pg_stat_replication";
+    assert_eq!(run(&mut session, sql).await.unwrap().rows, ["true|true|true"]);
     let sql = "select name, setting from pg_catalog.pg_settings where name='hawq_acl_type'";
     assert_eq!(run(&mut session, sql).await.unwrap().rows, ["hawq_acl_type|standalone"]);
     let all = run(&mut session, "select schemaname, viewname from pg_views order by 1, 2").await;

@@ -72,6 +72,22 @@ pub enum Mode {
     Immediate,
 }
 
+/// What HAWQ says of a mode that it does not know.
+pub fn invalid_mode(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let value = text(ContextKind::InvalidValue)?;
+    text(ContextKind::InvalidArg)?.starts_with("--mode").then(|| {
+        format!(
+            "hawq_ctl: error: option -M: invalid choice: '{value}' (choose from 'smart', \
+             'immediate', 'fast')"
+        )
+    })
+}
+
 #[derive(Debug, Args)]
 pub struct StateOptions {
     #[command(flatten)]
@@ -271,6 +287,16 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_mode_is_refused_as_hawq_does() {
+        let refused = Arguments::try_parse_from(["hawq", "stop", "master", "-M", "bogus"]);
+        let expected = "hawq_ctl: error: option -M: invalid choice: 'bogus' \
+                        (choose from 'smart', 'immediate', 'fast')";
+        assert_eq!(invalid_mode(&refused.unwrap_err()).as_deref(), Some(expected));
+        let other = Arguments::try_parse_from(["hawq", "stop", "master", "--timeout", "x"]);
+        assert_eq!(invalid_mode(&other.unwrap_err()), None);
     }
 
     #[test]

@@ -172,11 +172,13 @@ impl Waiting<'_> {
                     self.daemon.log_tail()
                 );
             }
-            if let Ok(reply) = rpc::status(self.address, self.access).await {
-                if enough(&reply) {
-                    return Ok(Ok(reply));
+            match rpc::status(self.address, self.access).await {
+                Ok(reply) if enough(&reply) => return Ok(Ok(reply)),
+                Ok(reply) => last = Some(reply),
+                Err(reason) if rpc::is_refusal(&reason) => {
+                    anyhow::bail!("{} at {} {reason}", self.daemon.program, self.address);
                 }
-                last = Some(reply);
+                Err(_) => {}
             }
             if Instant::now() >= deadline {
                 return Ok(Err(last));

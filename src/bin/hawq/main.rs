@@ -59,7 +59,10 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let wanted = !error.use_stderr();
-            let _ = error.print();
+            match arguments::invalid_mode(&error) {
+                Some(text) => report::complain(&text),
+                None => drop(error.print()),
+            }
             return if wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };

@@ -84,10 +84,18 @@ pub async fn bounded<T>(
     }
 }
 
+/// How a reason begins that no waiting will change.
+const REFUSED: &str = "refused our credentials";
+
+/// Whether the node answers, and will not talk to us.
+pub fn is_refusal(reason: &str) -> bool {
+    reason.starts_with(REFUSED)
+}
+
 pub fn explain(status: &Status) -> String {
     match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => format!(
-            "refused our credentials: {} (is the cluster.secret of this host the cluster's?)",
+            "{REFUSED}: {} (is the cluster.secret of this host the cluster's?)",
             status.message()
         ),
         _ if status.message().is_empty() => status.code().to_string(),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use aerie::proto::v1::{
     ClusterState, Member, MemberEntry, Progress, SegmentRow, StandbyStatus, StatusReply,
@@ -14,6 +15,8 @@ use crate::arguments::{ActivateOptions, Arguments, StateOptions, Verb};
 use crate::cluster::Cluster;
 use crate::environment::Environment;
 use crate::fake_control::{FakeNode, SECRET};
+use crate::launch::{Daemon, Waiting};
+use crate::rpc::Access;
 use crate::usage::Object;
 use crate::{activate, ha_pause, state, state_json};
 
@@ -199,6 +202,18 @@ async fn a_wrong_secret_is_named_as_such() {
     assert_eq!(done, Done::Badly);
     let messages = home.messages();
     assert!(messages[1].contains("refused our credentials: wrong secret"), "{messages:?}");
+}
+
+/// Nobody waits out the time for a node that answers and refuses.
+#[tokio::test]
+async fn a_wait_ends_at_once_where_the_secret_is_refused() {
+    let address = FakeNode::saying(reply(1, "primary")).serve().await.to_string();
+    let access = Access { cluster_id: None, secret: Some("other".to_owned()) };
+    let daemon = Daemon::master(Path::new("/site"), Path::new("/data"));
+    let timeout = Duration::from_secs(600);
+    let waiting = Waiting { address: &address, access: &access, timeout, daemon: &daemon };
+    let refused = waiting.until(&mut None, |_| true).await.unwrap_err().to_string();
+    assert!(refused.contains("refused our credentials: wrong secret"), "{refused}");
 }
 
 #[tokio::test]

@@ -45,6 +45,29 @@ pub struct StandbyView {
     pub last_heard: Instant,
 }
 
+impl NodeView {
+    /// Whether more has changed than how far logs have come and when somebody was last heard: that
+    /// changes with every message, and whoever wants to know it looks by himself.
+    pub(crate) fn is_news(&self, before: &NodeView) -> bool {
+        let standing = |view: &NodeView| {
+            let applied = view.apply_lsn > Lsn::ZERO;
+            (view.me, view.role, view.open, view.readable_until.is_some(), applied)
+        };
+        let epochs = |view: &NodeView| (view.epoch, view.promised);
+        let standbys = |view: &NodeView| {
+            let of = |standby: &StandbyView| (standby.member, standby.state, standby.in_sync);
+            view.standbys.iter().map(of).collect::<Vec<_>>()
+        };
+        standing(self) != standing(before)
+            || epochs(self) != epochs(before)
+            || self.closed_reason != before.closed_reason
+            || self.seeding != before.seeding
+            || self.commits_wait != before.commits_wait
+            || self.record != before.record
+            || standbys(self) != standbys(before)
+    }
+}
+
 impl Node {
     #[must_use]
     pub fn view(&self) -> NodeView {
@@ -144,5 +167,37 @@ impl Node {
             }
         };
         reign.standbys.values().map(view).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master::mirroring::tests::view;
+
+    #[test]
+    fn progress_is_no_news_and_everything_else_is() {
+        let before = view(2, &[1], Some(("catchup", 1)));
+        let mut further = before.clone();
+        further.write_lsn = Lsn(9);
+        further.primary_heard = Some(Instant(7));
+        further.standbys[0].flush = Lsn(5);
+        further.standbys[0].last_heard = Instant(9);
+        assert_ne!(further, before);
+        assert!(!further.is_news(&before));
+        let changes: [fn(&mut NodeView); 7] = [
+            |view| view.open = !view.open,
+            |view| view.epoch = Epoch(view.epoch.0 + 1),
+            |view| view.closed_reason.push('x'),
+            |view| view.record = None,
+            |view| view.standbys[0].in_sync = !view.standbys[0].in_sync,
+            |view| view.seeding = Some("x".to_owned()),
+            |view| view.commits_wait = Some("x".to_owned()),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut after = before.clone();
+            change(&mut after);
+            assert!(after.is_news(&before), "change {number}");
+        }
     }
 }
