@@ -147,7 +147,11 @@ fn serve(flags: Serve) -> Result<i32> {
     // Now, while the file is still the one that was started: an upgrade in place replaces it.
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(THIS_PROGRAM));
     console::start("hawq-master", &flags.log).map_err(anyhow::Error::msg)?;
-    let (settings, root) = settings(&flags.place, None)?;
+    let (started_with, root) = settings(&flags.place, None)?;
+    let reread = || match settings(&flags.place, None) {
+        Ok((settings, _)) => Ok(settings),
+        Err(error) => Err(format!("{error:#}")),
+    };
     let rpc = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("rpc")
@@ -160,7 +164,7 @@ fn serve(flags: Serve) -> Result<i32> {
         .enable_all()
         .build()
         .context("start the threads for sessions")?;
-    let ended = sessions.block_on(run(settings, &root, rpc.handle()));
+    let ended = sessions.block_on(run(started_with, &root, rpc.handle(), reread));
     // In every case, since dropping a runtime waits for tasks that nobody ends any more.
     sessions.shutdown_background();
     rpc.shutdown_background();

@@ -13,6 +13,7 @@ use super::relation::{Column, Distribution, RelationKind};
 use super::rocks_store::RocksStore;
 use super::segments::{self, Mirroring, MirroringState, SegmentRow};
 use super::snapshot::ReadView;
+use super::store::Store;
 use super::test_node::{TestNode, cluster};
 use crate::types::Lsn;
 

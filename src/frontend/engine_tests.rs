@@ -48,6 +48,10 @@ impl Live for Node {
         }
     }
 
+    fn reload(&self) -> bool {
+        true
+    }
+
     fn terminate(&self, pid: i32) -> bool {
         self.sessions.terminate(pid)
     }

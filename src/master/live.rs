@@ -57,6 +57,11 @@ impl Live for LiveServer {
         self.parts.sessions.cancel(pid)
     }
 
+    /// As `hawq reload` does it.
+    fn reload(&self) -> bool {
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGHUP).is_ok()
+    }
+
     fn checkpoint(&self) -> Result<(), String> {
         let flushed = self.parts.catalog.flush();
         flushed.map(drop).map_err(|error| super::fatal::chain(&error))

@@ -24,7 +24,8 @@ mod voter_choice;
 mod waiters;
 
 mod outbox;
-pub mod replication_service;
+pub mod reload;
+mod replication_service;
 pub mod seed;
 pub mod seed_fetch;
 pub mod transport;

@@ -17,6 +17,7 @@ use super::handover::hand_over;
 use super::health;
 use super::own_address::{self, OwnAddressError};
 use super::parts::{Parts, StopMode};
+use super::reload;
 use super::start::{Master, StartError, start};
 
 /// How the process is to go on.
@@ -37,10 +38,16 @@ pub enum RunError {
     Signals(#[source] std::io::Error),
 }
 
-/// Runs a master until it is told to stop. `rpc` carries the messages between masters.
-pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<End, RunError> {
+/// Runs a master until it is told to stop. `rpc` carries the messages between masters; `reread`
+/// gives the settings as a start would find them now.
+pub async fn run(
+    settings: MasterSettings,
+    root: &Path,
+    rpc: &Handle,
+    reread: impl Fn() -> Result<MasterSettings, String>,
+) -> Result<End, RunError> {
     let signals = Signals::new().map_err(RunError::Signals)?;
-    let mut reload = signal(SignalKind::hangup()).map_err(RunError::Signals)?;
+    let mut hangups = signal(SignalKind::hangup()).map_err(RunError::Signals)?;
     own_address::check(&settings).await?;
     let directory = DataDir::open(root).map_err(StartError::from)?;
     let (mut node, listeners) = start(settings, root, rpc).await?;
@@ -70,7 +77,10 @@ pub async fn run(settings: MasterSettings, root: &Path, rpc: &Handle) -> Result<
     let mode = loop {
         tokio::select! {
             mode = wished(&mut wishes) => break mode,
-            Some(()) = reload.recv() => clients.reload_hba(),
+            Some(()) = hangups.recv() => {
+                clients.reload_hba();
+                reload::report(&parts.settings, reread());
+            }
         }
     };
     tracing::info!("stopping: {mode:?}");

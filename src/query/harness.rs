@@ -132,6 +132,10 @@ impl Live for StillLive {
         }
     }
 
+    fn reload(&self) -> bool {
+        true
+    }
+
     fn terminate(&self, pid: i32) -> bool {
         pid == 8
     }

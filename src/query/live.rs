@@ -77,6 +77,8 @@ pub trait Live: Send + Sync + 'static {
     fn terminate(&self, pid: i32) -> bool;
     /// Cancels a session's statement (57014).
     fn cancel(&self, pid: i32) -> bool;
+    /// Has the server read its files again.
+    fn reload(&self) -> bool;
     /// Makes RocksDB durable up to what is applied, so that log files can be recycled.
     fn checkpoint(&self) -> Result<(), String>;
     /// Whether a transaction id that the catalog does not know is in flight right now.

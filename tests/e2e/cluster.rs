@@ -53,6 +53,15 @@ impl Node {
     pub fn pids(&self) -> Vec<i32> {
         self.supervisor_pid.into_iter().chain(self.pid).collect()
     }
+
+    /// Adds a setting to its `hawq-site.xml`, for its next start.
+    pub fn set(&self, name: &str, value: &str) {
+        let path = self.data_dir.parent().expect("the node's folder").join("etc/hawq-site.xml");
+        let text = fs::read_to_string(&path).expect("hawq-site.xml");
+        let (before, after) = text.rsplit_once("</configuration>").expect("the end");
+        let property = format!("<property><name>{name}</name><value>{value}</value></property>");
+        fs::write(&path, format!("{before}{property}</configuration>{after}")).expect("written");
+    }
 }
 
 #[derive(Debug, Deserialize)]

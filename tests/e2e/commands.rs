@@ -2,7 +2,7 @@
 
 use crate::cluster::{Cluster, HAWQ, Shape, clean};
 use crate::run::run;
-use crate::wait::seconds;
+use crate::wait::{eventually, seconds};
 
 #[test]
 fn state_is_the_report_that_scripts_know() {
@@ -54,4 +54,27 @@ fn unknown_words_are_refused() {
         let said = outcome.expect_failure("an unknown word");
         assert!(!said.trim().is_empty(), "{words:?} says nothing");
     }
+}
+
+#[test]
+fn a_reload_names_what_waits_for_the_next_start() {
+    let cluster = Cluster::start(Shape { standbys: 0, segments: 0 });
+    let primary = cluster.primary();
+    primary.set("ha_digest_interval", "1000s");
+    let said = cluster.hawq(&["reload", "master"]).expect("reload");
+    assert!(said.contains("Master reloaded successfully"), "{said}");
+    let waits = "parameter \"ha_digest_interval\" cannot be changed without restarting";
+    eventually("the line in the log", seconds(30), || {
+        let log = cluster.log(&primary);
+        if log.contains(waits) && log.contains("pg_hba.conf read again") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
+    assert_eq!(cluster.psql("select pg_reload_conf()").trim(), "t");
+    eventually("another line", seconds(30), || {
+        let log = cluster.log(&primary);
+        if log.matches(waits).count() >= 2 { Ok(()) } else { Err(log) }
+    });
 }

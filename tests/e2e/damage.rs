@@ -12,15 +12,6 @@ use crate::wait::{eventually, seconds};
 
 const DIFFERS: &str = "its catalog differs from the primary's";
 
-/// Adds a setting to a node's `hawq-site.xml`.
-fn set(node: &Node, name: &str, value: &str) {
-    let path = node.data_dir.parent().expect("the node's folder").join("etc/hawq-site.xml");
-    let text = fs::read_to_string(&path).expect("hawq-site.xml");
-    let (before, after) = text.rsplit_once("</configuration>").expect("the end");
-    let property = format!("<property><name>{name}</name><value>{value}</value></property>");
-    fs::write(&path, format!("{before}{property}</configuration>{after}")).expect("written");
-}
-
 /// The folder of the catalog that the node has in this life.
 fn catalog_of(node: &Node) -> PathBuf {
     let lives = fs::read_dir(node.data_dir.join("catalog")).expect("catalog").flatten();
@@ -63,7 +54,7 @@ fn a_standby_whose_catalog_differs_is_reported_and_seeds_itself_anew() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     cluster.synchronized();
     cluster.stop().expect("stop").expect("hawq demo stop");
-    cluster.masters().iter().for_each(|node| set(node, "ha_digest_interval", "1s"));
+    cluster.masters().iter().for_each(|node| node.set("ha_digest_interval", "1s"));
     cluster.demo().expect("hawq demo");
     let primary = cluster.synchronized();
     psql(primary.pg_port, "create table compared (a int)").expect("create");

@@ -30,6 +30,8 @@ pub enum Verb {
     Stop(StopOptions),
     /// Stop and start nodes of this host.
     Restart(StopOptions),
+    /// Have nodes of this host read their configuration again.
+    Reload(ReloadOptions),
     /// Show or change a setting in hawq-site.xml.
     Config(ConfigOptions),
     /// Run a cluster on this machine to try things with.
@@ -181,6 +183,17 @@ pub struct StartOptions {
 }
 
 #[derive(Debug, Args)]
+pub struct ReloadOptions {
+    /// cluster, master, standby, segment or allsegments
+    pub objects: Vec<String>,
+    #[command(flatten)]
+    pub common: Common,
+    /// Accepted as HAWQ does.
+    #[arg(short = 'M', long, hide = true, value_enum)]
+    pub mode: Option<Mode>,
+}
+
+#[derive(Debug, Args)]
 pub struct StopOptions {
     /// cluster, master, standby, segment or allsegments
     pub objects: Vec<String>,
@@ -311,6 +324,7 @@ mod tests {
             "hawq init standby -r -a",
             "hawq start cluster -a",
             "hawq stop cluster -a -M immediate",
+            "hawq reload cluster -a",
             "hawq config -c ha_lease -v -1",
             "hawq demo --dir d --port 7000 --standbys 2 --segments 0 --detach",
             "hawq demo restart master1 --dir d",

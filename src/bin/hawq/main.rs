@@ -26,6 +26,7 @@ mod init_standby;
 mod launch;
 mod process;
 mod prompt;
+mod reload;
 mod report;
 mod restart;
 mod rpc;
@@ -103,6 +104,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<Done> {
         Some(Verb::Start(options)) => start::run(&options).await,
         Some(Verb::Stop(options)) => stop::run(&options).await,
         Some(Verb::Restart(options)) => restart::run(&options).await,
+        Some(Verb::Reload(options)) => reload::run(&options),
         Some(Verb::Config(options)) => config::run(&options),
         Some(Verb::Demo(options)) => demo::run(&options).await,
         Some(Verb::Ha(options)) => ha::run(&options).await,

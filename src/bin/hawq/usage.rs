@@ -8,6 +8,7 @@ The most commonly used hawq \"commands\" are:
    stop          Stop hawq service of this host.
    init          Init hawq service.
    restart       Restart hawq service of this host.
+   reload        Reload configuration without restarting hawq.
    activate      Activate hawq standby master as master.
    version       Show hawq version information.
    config        Set hawq GUC values.
@@ -25,6 +26,7 @@ pub enum Command {
     Start,
     Stop,
     Restart,
+    Reload,
 }
 
 impl Command {
@@ -36,6 +38,7 @@ impl Command {
             Command::Start => "start",
             Command::Stop => "stop",
             Command::Restart => "restart",
+            Command::Reload => "reload",
         }
     }
 
@@ -44,7 +47,7 @@ impl Command {
             // HAWQ takes any object here and does the same thing with each.
             Command::Activate => &[Object::Standby],
             Command::Init => &[Object::Cluster, Object::Master, Object::Standby, Object::Segment],
-            Command::Start | Command::Stop | Command::Restart => &[
+            Command::Start | Command::Stop | Command::Restart | Command::Reload => &[
                 Object::Cluster,
                 Object::Master,
                 Object::Standby,

@@ -50,7 +50,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("pg_cancel_backend", (1, 1), BOOL, Kind::Acting, |call| signal(call, false)),
     function("pg_postmaster_start_time", NONE, TIMESTAMPTZ, Kind::Bound, started),
     function("pg_conf_load_time", NONE, TIMESTAMPTZ, Kind::Bound, started),
-    function("pg_reload_conf", NONE, BOOL, Kind::Acting, |_| bool_value(true)),
+    function("pg_reload_conf", NONE, BOOL, Kind::Acting, |call| {
+        let context = call.context()?;
+        if !context.session.superuser {
+            return Err(Error::NotSuperuser { what: "to reload the configuration" });
+        }
+        bool_value(context.live.reload())
+    }),
     function("inet_server_addr", NONE, INET, Kind::Bound, |_| Ok(ScalarValue::Utf8(None))),
     function("inet_server_port", NONE, INT4, Kind::Bound, |call| {
         let port = call.context()?.setting("port").and_then(|text| text.parse().ok());
