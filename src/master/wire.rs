@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, Commit};
 use crate::frontend::Sessions;
 use crate::fts::{Machine, Prober, Settings as FtsSettings};
 use crate::ha::{RpcVoters, Seat, take_seat};
-use crate::runtime::config::{MasterSettings, SyncMode};
+use crate::runtime::config::MasterSettings;
 use crate::runtime::{Clock, FileDisk, Net, RpcAuth};
 use crate::types::{Lsn, Mode, TimelineHistory};
 use crate::wal::{Reader, Wal};
@@ -37,8 +37,9 @@ use super::inbox::Inbox;
 use super::lags::Lags;
 use super::log_tail::LogTail;
 use super::log_writer::LogWriter;
-use super::node::{Node, NodeSettings, NodeView, Timeouts};
+use super::node::{Node, NodeView};
 use super::node_loop::NodeLoop;
+use super::node_settings::node_settings;
 use super::parts::{DigestCache, Parts, StopMode};
 use super::performer::{Gathered, Performer};
 use super::segments::{Driver, Segments};
@@ -386,21 +387,5 @@ impl Wiring<'_> {
             seat: self.seat,
             coordinators,
         }
-    }
-}
-
-fn node_settings(settings: &MasterSettings) -> NodeSettings {
-    let timeouts = |mode| Timeouts {
-        standby: settings.standby_timeout(mode),
-        coordinator: settings.coordinator_timeout(mode),
-    };
-    NodeSettings {
-        lease: settings.lease,
-        manual: timeouts(Mode::Manual),
-        embedded: timeouts(Mode::Embedded),
-        zookeeper: timeouts(Mode::ZooKeeper),
-        disk_timeout: settings.disk_timeout,
-        strict: settings.sync_mode == SyncMode::Strict,
-        ..NodeSettings::default()
     }
 }
