@@ -1,5 +1,5 @@
-//! How long a standby has lacked what it lacks, for `pg_stat_replication`: when the log was how long,
-//! noted from time to time.
+//! How long a standby has lacked what it lacks, for `pg_stat_replication`: when the log ended
+//! where, noted from time to time.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,5 @@
-//! SIGHUP: pg_hba.conf is read again; of the settings it is said which ones wait for the next start.
+//! SIGHUP: pg_hba.conf is read again; of the settings it is said which ones wait for the next
+//! start.
 
 use crate::runtime::config::{MasterSettings, SettingRow};
 

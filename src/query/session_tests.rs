@@ -78,8 +78,8 @@ async fn a_block_goes_back_to_a_savepoint() {
     run(&mut session, "begin; savepoint first; create schema one; savepoint s").await.unwrap();
     run(&mut session, "set local optimizer = off; create schema two; savepoint s").await.unwrap();
     run(&mut session, "create table two.t (a int); create schema three").await.unwrap();
-    let schemas = "select nspname from pg_namespace where nspname in ('one', 'two', 'three', 'four') \
-                   order by 1";
+    let schemas = "select nspname from pg_namespace \
+                   where nspname in ('one', 'two', 'three', 'four') order by 1";
     assert_eq!(run(&mut session, schemas).await.unwrap().rows.len(), 3);
     assert!(run(&mut session, "create schema one").await.is_err());
     let failed = run(&mut session, "select 1").await.unwrap_err();

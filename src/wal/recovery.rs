@@ -1,9 +1,9 @@
 //! Opening a log after whatever happened to it: what to trust, what to cut, what to refuse.
 //!
-//! Of files that lie wholly below `Options::read_from` only the header is read: whose they are, that
-//! none is missing or too short, and that their histories continue each other. Nothing at start
-//! asks for their records; each is checked when it is read for a standby, and where one is damaged
-//! then, the log up to there counts as recycled.
+//! Of files that lie wholly below `Options::read_from` only the header is read: whose they are,
+//! that none is missing or too short, and that their histories continue each other. Nothing at
+//! start asks for their records; each is checked when it is read for a standby, and where one is
+//! damaged then, the log up to there counts as recycled.
 //!
 //! From the file with `read_from` on, reading goes through the files in order, record by record,
 //! until something is not the next record. What that means depends on where it is:
