@@ -200,17 +200,6 @@ pub struct ReloadOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct ReloadOptions {
-    /// cluster, master, standby, segment or allsegments
-    pub objects: Vec<String>,
-    #[command(flatten)]
-    pub common: Common,
-    /// Accepted as HAWQ does.
-    #[arg(short = 'M', long, hide = true, value_enum)]
-    pub mode: Option<Mode>,
-}
-
-#[derive(Debug, Args)]
 pub struct StopOptions {
     /// cluster, master, standby, segment or allsegments
     pub objects: Vec<String>,
