@@ -44,6 +44,8 @@ pub(crate) fn record(version: u64, counter: u64, members: u8, in_sync: &[u8]) ->
         history: TimelineHistory::default(),
         not_synchronized_since: None,
         paused: false,
+        failovers: 0,
+        unfenced: None,
     }
 }
 

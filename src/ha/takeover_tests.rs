@@ -42,6 +42,8 @@ fn record(in_sync: &[u8]) -> ClusterState {
         history: TimelineHistory::default(),
         not_synchronized_since: None,
         paused: false,
+        failovers: 0,
+        unfenced: None,
     }
 }
 

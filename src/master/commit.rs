@@ -11,10 +11,10 @@ use crate::catalog::{Catalog, Commit, CommitError, Committed, Transaction};
 use crate::runtime::Clock;
 use crate::types::NodeId;
 
-use super::ControlFile;
 use super::door::{Door, Shut};
 use super::inbox::Inbox;
 use super::waiters::Waiters;
+use super::{ControlFile, Event};
 
 pub(super) struct Pipeline {
     pub(super) catalog: Catalog,
@@ -29,6 +29,8 @@ pub(super) struct Pipeline {
     pub(super) read_timeout: Duration,
     /// `hawq_hot_standby`: a standby serves reads of what it has applied.
     pub(super) hot_standby: bool,
+    /// `ha_read_mode = confirm`, and the lease that it does not trust.
+    pub(super) confirm: Option<Duration>,
 }
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CommitError>> + Send + 'a>>;
@@ -40,7 +42,10 @@ impl Commit for Pipeline {
 
     fn read_permit(&self) -> Answer<'_, ()> {
         Box::pin(async {
-            let readable = self.door.readable(|| self.clock.now(), self.read_timeout).await;
+            let readable = match self.confirm {
+                None => self.door.readable(|| self.clock.now(), self.read_timeout).await,
+                Some(lease) => self.confirmed(lease).await,
+            };
             match readable {
                 Err(Shut::NotPrimary { .. }) if self.hot_standby => Ok(()),
                 Err(shut) => Err(self.refusal(shut)),
@@ -76,6 +81,16 @@ impl Pipeline {
                 ),
             }),
         }
+    }
+
+    /// Every counted member has answered something sent after the read arrived: the leases that
+    /// follow from such answers end no sooner than that.
+    async fn confirmed(&self, lease: Duration) -> Result<(), Shut> {
+        let needed = self.clock.now().after(lease * 9 / 10);
+        if self.door.ask_to_confirm() {
+            self.inbox.report(Event::ConfirmReads);
+        }
+        self.door.readable(|| needed, self.read_timeout).await
     }
 
     fn refusal(&self, shut: Shut) -> CommitError {

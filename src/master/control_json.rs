@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{
     ClusterState, Enabling, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
-    TimelineHistory, Voter,
+    TimelineHistory, Unfenced, Voter,
 };
 
 use super::Control;
@@ -38,6 +38,11 @@ struct RecordText {
     not_synchronized_since: Option<String>,
     #[serde(default)]
     paused: bool,
+    #[serde(default)]
+    failovers: u32,
+    /// Node and epoch.
+    #[serde(default)]
+    unfenced: Option<(u8, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,6 +80,11 @@ pub(super) fn encode(control: &Control) -> String {
     };
     // Strings, numbers and lists only: this cannot fail.
     serde_json::to_string_pretty(&text).unwrap_or_default()
+}
+
+fn unfenced_value((node, epoch): (u8, u64)) -> Result<Unfenced, String> {
+    let node = NodeId::new(node).ok_or("node number 0")?;
+    Ok(Unfenced { node, epoch: Epoch(epoch) })
 }
 
 pub(super) fn decode(text: &str) -> Result<Control, String> {
@@ -116,6 +126,8 @@ fn record_text(record: &ClusterState) -> RecordText {
         history: history.map(|(epoch, lsn)| (epoch.0, lsn.to_string())).collect(),
         not_synchronized_since: record.not_synchronized_since.map(|lsn| lsn.to_string()),
         paused: record.paused,
+        failovers: record.failovers,
+        unfenced: record.unfenced.map(|old| (old.node.get(), old.epoch.0)),
     }
 }
 
@@ -158,6 +170,8 @@ fn record_value(text: RecordText) -> Result<ClusterState, String> {
             .map(lsn_value)
             .transpose()?,
         paused: text.paused,
+        failovers: text.failovers,
+        unfenced: text.unfenced.map(unfenced_value).transpose()?,
     };
     let known = record.in_sync.iter().all(|member| record.member(member.node) == Some(*member));
     let reigns = record.in_sync.iter().any(|member| member.node == record.primary);

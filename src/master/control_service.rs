@@ -119,6 +119,10 @@ impl Control for ControlService {
         self.ask(NodeRequest::Reseed { reason }).await
     }
 
+    async fn rejoin(&self, _: Request<v1::RejoinRequest>) -> Reply<v1::Outcome> {
+        self.ask(NodeRequest::Rejoin).await
+    }
+
     async fn report_end(&self, request: Request<v1::ReportEndRequest>) -> Reply<v1::Outcome> {
         let v1::ReportEndRequest { member, epoch } = request.into_inner();
         let member = member.ok_or_else(|| Status::invalid_argument("member is missing"))?;

@@ -3,7 +3,7 @@
 //! The node's loop writes it, sessions read it without asking anybody. A reader waits, bounded,
 //! where the answer may change soon (a takeover under way, a lease not renewed yet).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -22,6 +22,8 @@ pub(super) struct Door {
     standing: watch::Sender<Standing>,
     /// Reads are linearizable until this instant; zero: not now.
     readable_until: AtomicU64,
+    /// The node was asked to have reads confirmed, and has not been heard since.
+    confirming: AtomicBool,
     renewed: Notify,
 }
 
@@ -36,7 +38,12 @@ impl Door {
     pub(super) fn new() -> Door {
         let closed = Standing::Closed { reason: "starting up".to_owned(), primary: None };
         let (standing, _) = watch::channel(closed);
-        Door { standing, readable_until: AtomicU64::new(0), renewed: Notify::new() }
+        Door {
+            standing,
+            readable_until: AtomicU64::new(0),
+            confirming: AtomicBool::new(false),
+            renewed: Notify::new(),
+        }
     }
 
     pub(super) fn set(&self, standing: Standing) {
@@ -48,12 +55,18 @@ impl Door {
         self.renewed.notify_waiters();
     }
 
-    pub(super) fn set_readable(&self, now: Instant, until: Option<Instant>) {
+    pub(super) fn set_readable(&self, until: Option<Instant>) {
         let until = until.unwrap_or_default();
         let before = self.readable_until.swap(until.0, Ordering::AcqRel);
-        if before <= now.0 && until > now {
+        self.confirming.store(false, Ordering::Release);
+        if until.0 > before {
             self.renewed.notify_waiters();
         }
+    }
+
+    /// True when nobody else has asked just now.
+    pub(super) fn ask_to_confirm(&self) -> bool {
+        !self.confirming.swap(true, Ordering::AcqRel)
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -117,7 +130,7 @@ mod tests {
         let at = |nanos| move || Instant(nanos);
         let shut = door.readable(at(5), Duration::ZERO).await;
         assert!(matches!(shut, Err(Shut::NotNow { .. })), "{shut:?}");
-        let renew = async { door.set_readable(Instant(5), Some(Instant(10))) };
+        let renew = async { door.set_readable(Some(Instant(10))) };
         let (read, ()) = tokio::join!(door.readable(at(5), WAIT), renew);
         assert_eq!(read, Ok(()));
         assert!(door.readable(at(10), Duration::ZERO).await.is_err());

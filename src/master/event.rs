@@ -10,7 +10,7 @@ use std::fmt;
 use crate::ha::{Authority, ReadOutcome, SwapOutcome};
 use crate::types::{
     ClusterState, Epoch, Fence, Incarnation, Instant, Lsn, Member, MemberEntry, Message, Mode,
-    NodeId, Nonce, TimelineHistory, Voter,
+    NodeId, Nonce, TimelineHistory, Unfenced, Voter,
 };
 
 /// What a node keeps in its control file, written atomically and durably as a whole.
@@ -97,6 +97,13 @@ pub enum Event {
         ticket: u64,
         request: Request,
     },
+    /// `Effect::FenceOld` was tried in the name of this reign: how it was done, or why not.
+    Fenced {
+        reign: Epoch,
+        outcome: Result<String, String>,
+    },
+    /// Reads wait for a confirmation (`ha_read_mode = confirm`).
+    ConfirmReads,
     Deadline,
 }
 
@@ -121,6 +128,8 @@ pub enum Request {
     Disable,
     /// This node's catalog differs from the primary's: leave the set and be seeded anew.
     Reseed { reason: String },
+    /// `hawq start master --rejoin`: follow, although this node was primary.
+    Rejoin,
     /// A supervisor: this member's process ended, and with it its epochs up to that one.
     Ended { member: Member, upto: Epoch },
 }
@@ -167,6 +176,11 @@ pub enum Effect {
     /// Ask the primary, as an operator would, to release its reign to this node.
     AskRelease {
         of: NodeId,
+    },
+    /// Try the operator's fencing methods on an old primary, then report `Fenced`.
+    FenceOld {
+        old: Unfenced,
+        reign: Epoch,
     },
     /// Apply committed records up to `lsn`, then report `Applied`.
     Apply {
@@ -297,6 +311,8 @@ impl fmt::Display for Event {
                 write!(f, "propose ticket={ticket} bytes={}", payload.len())
             }
             Event::Request { ticket, request } => write!(f, "request ticket={ticket} {request:?}"),
+            Event::Fenced { reign, outcome } => write!(f, "fenced reign={reign} {outcome:?}"),
+            Event::ConfirmReads => f.write_str("confirm-reads"),
             Event::Deadline => f.write_str("deadline"),
         }
     }
@@ -320,6 +336,9 @@ impl fmt::Display for Effect {
             Effect::Ship { to, from, .. } => write!(f, "ship to={to} from={from}"),
             Effect::Send { to, message } => write!(f, "send to={to} {message}"),
             Effect::AskRelease { of } => write!(f, "ask-release of={of}"),
+            Effect::FenceOld { old, reign } => {
+                write!(f, "fence-old node={} epoch={} reign={reign}", old.node, old.epoch)
+            }
             Effect::Apply { lsn } => write!(f, "apply lsn={lsn}"),
             Effect::Persist { ticket, control } => write!(
                 f,

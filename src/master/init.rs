@@ -130,6 +130,8 @@ fn first_record(settings: &MasterSettings, identity: &NodeIdentity) -> ClusterSt
         history: TimelineHistory::default(),
         not_synchronized_since: None,
         paused: false,
+        failovers: 0,
+        unfenced: None,
     }
 }
 

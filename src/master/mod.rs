@@ -6,6 +6,7 @@ pub mod node;
 mod fatal;
 mod inbox;
 mod node_loop;
+mod node_settings;
 mod performer;
 mod queue;
 
@@ -61,6 +62,7 @@ mod health_facts;
 mod health_metrics;
 mod health_pages;
 mod live;
+mod old_primary;
 mod own_address;
 mod role_changes;
 mod run;

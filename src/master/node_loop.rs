@@ -23,8 +23,8 @@ const VIEW_AGE_MAX: Duration = Duration::from_millis(20);
 /// Carries out effects; what is done at once is reported through `done`.
 pub(super) trait World: Send + 'static {
     fn perform(&mut self, effect: Effect, done: &mut Vec<Event>);
-    /// The node's state after a step; `now` is the time of that step.
-    fn published(&mut self, now: Instant, view: &NodeView);
+    /// The node's state after a step.
+    fn published(&mut self, view: &NodeView);
 }
 
 pub(super) struct NodeLoop<W: World> {
@@ -35,6 +35,8 @@ pub(super) struct NodeLoop<W: World> {
     pub(super) view: watch::Sender<Arc<NodeView>>,
     /// The reign for which proposals are taken.
     pub(super) reign: Option<Epoch>,
+    /// Reads wait for answers (`ha_read_mode = confirm`): each is shown at once.
+    pub(super) confirms: bool,
     pub(super) viewed_at: Instant,
 }
 
@@ -67,7 +69,10 @@ impl<W: World> NodeLoop<W> {
     /// True when others should see the node's state at once.
     fn take(&mut self, input: Input) -> bool {
         match input {
-            Input::Event(event) => self.step(event),
+            Input::Event(event) => {
+                let answer = self.confirms && matches!(event, Event::Received { .. });
+                self.step(event) | answer
+            }
             Input::Propose { epoch, ticket, payload } if self.reign == Some(epoch) => {
                 self.step(Event::Propose { ticket, payload })
             }
@@ -120,7 +125,7 @@ impl<W: World> NodeLoop<W> {
         let now = self.clock.now();
         self.viewed_at = now;
         let view = self.node.view();
-        self.world.published(now, &view);
+        self.world.published(&view);
         self.view.send_if_modified(|shown| {
             if **shown == view {
                 return false;

@@ -24,6 +24,7 @@ use super::log_tail::LogTail;
 use super::log_writer::LogCommand;
 use super::node::NodeView;
 use super::node_loop::World;
+use super::old_primary::OldPrimary;
 use super::queue::Queue;
 use super::waiters::{Waiters, rejection_error};
 use super::{ControlFile, Effect, Event, Level, Payload};
@@ -56,6 +57,7 @@ pub(super) struct Performer<D: Disk> {
     pub(super) door: Arc<Door>,
     /// Of this node's log, for those who are seeded from here.
     pub(super) history: Arc<Mutex<TimelineHistory>>,
+    pub(super) old_primary: OldPrimary,
     pub(super) fatal: Fatal,
 }
 
@@ -98,13 +100,14 @@ impl<D: Disk> World for Performer<D> {
             Effect::ReadRecord { .. } | Effect::Swap { .. } | Effect::Create { .. } => {
                 self.ask_coordinator(effect);
             }
+            Effect::FenceOld { old, reign } => self.old_primary.fence(old, reign),
             Effect::Seed { from, .. } => self.errands.seed(from),
             other => self.answer(other),
         }
     }
 
-    fn published(&mut self, now: Instant, view: &NodeView) {
-        self.door.set_readable(now, view.readable_until);
+    fn published(&mut self, view: &NodeView) {
+        self.door.set_readable(view.readable_until);
         if !view.open {
             let reason = view.closed_reason.clone();
             self.door.set(Standing::Closed { reason, primary: self.other_primary() });
@@ -120,7 +123,7 @@ impl<D: Disk> Performer<D> {
                 self.door.set(Standing::Open { fence });
             }
             Effect::Close { reason } => {
-                self.door.set_readable(Instant::default(), None);
+                self.door.set_readable(None);
                 let primary = self.other_primary();
                 self.door.set(Standing::Closed { reason: reason.clone(), primary });
                 self.waiters.close(&reason);

@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, Commit};
 use crate::frontend::Sessions;
 use crate::fts::{Machine, Prober, Settings as FtsSettings};
 use crate::ha::{RpcVoters, Seat, take_seat};
-use crate::runtime::config::{MasterSettings, SyncMode};
+use crate::runtime::config::MasterSettings;
 use crate::runtime::{Clock, FileDisk, Net, RpcAuth};
 use crate::types::{Lsn, Mode, TimelineHistory};
 use crate::wal::{Reader, Wal};
@@ -36,8 +36,10 @@ use super::found::Found;
 use super::inbox::Inbox;
 use super::log_tail::LogTail;
 use super::log_writer::LogWriter;
-use super::node::{Node, NodeSettings, NodeView, Timeouts};
+use super::node::{Node, NodeView};
 use super::node_loop::NodeLoop;
+use super::node_settings::node_settings;
+use super::old_primary::OldPrimary;
 use super::parts::{DigestCache, Parts, StopMode};
 use super::performer::Performer;
 use super::segments::{Driver, Segments};
@@ -160,6 +162,7 @@ pub(super) fn wire(
         clock: Arc::clone(&wiring.clock),
         view,
         reign: None,
+        confirms: wiring.settings.read_confirm,
         viewed_at: wiring.clock.now(),
     };
     let applier = wiring.applier(reader, log.apply_lsn);
@@ -187,6 +190,7 @@ impl Wiring<'_> {
             commit_timeout: self.settings.commit_timeout,
             read_timeout: self.settings.lease * READ_LEASES,
             hot_standby: self.settings.hot_standby,
+            confirm: self.settings.read_confirm.then_some(self.settings.lease),
         })
     }
 
@@ -278,6 +282,12 @@ impl Wiring<'_> {
             answers: Arc::clone(&self.answers),
             door: Arc::clone(&self.door),
             history: Arc::clone(&self.history),
+            old_primary: OldPrimary::new(
+                &self.settings,
+                self.control.clone(),
+                Arc::clone(&self.inbox),
+                self.rpc.clone(),
+            ),
             fatal: self.fatal.clone(),
         }
     }
@@ -380,21 +390,5 @@ impl Wiring<'_> {
             seat: self.seat,
             coordinators,
         }
-    }
-}
-
-fn node_settings(settings: &MasterSettings) -> NodeSettings {
-    let timeouts = |mode| Timeouts {
-        standby: settings.standby_timeout(mode),
-        coordinator: settings.coordinator_timeout(mode),
-    };
-    NodeSettings {
-        lease: settings.lease,
-        manual: timeouts(Mode::Manual),
-        embedded: timeouts(Mode::Embedded),
-        zookeeper: timeouts(Mode::ZooKeeper),
-        disk_timeout: settings.disk_timeout,
-        strict: settings.sync_mode == SyncMode::Strict,
-        ..NodeSettings::default()
     }
 }

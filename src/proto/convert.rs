@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::v1;
 use crate::types::{
     ClusterId, ClusterState, Enabling, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId,
-    Nonce, TimelineHistory, Voter,
+    Nonce, TimelineHistory, Unfenced, Voter,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -199,8 +199,16 @@ impl From<ClusterState> for v1::ClusterState {
             history: history_to_wire(&state.history),
             not_synchronized_since_lsn: state.not_synchronized_since.map(|lsn| lsn.0),
             paused: state.paused,
+            failovers: state.failovers,
+            unfenced: state
+                .unfenced
+                .map(|old| v1::Unfenced { node: u32::from(old.node.get()), epoch: old.epoch.0 }),
         }
     }
+}
+
+fn unfenced_from_wire(old: v1::Unfenced) -> Result<Unfenced, BadField> {
+    Ok(Unfenced { node: node_id("unfenced.node", old.node)?, epoch: Epoch(old.epoch) })
 }
 
 impl TryFrom<v1::ClusterState> for ClusterState {
@@ -237,6 +245,8 @@ impl TryFrom<v1::ClusterState> for ClusterState {
             history: history_from_wire("history", &state.history)?,
             not_synchronized_since: state.not_synchronized_since_lsn.map(Lsn),
             paused: state.paused,
+            failovers: state.failovers,
+            unfenced: state.unfenced.map(unfenced_from_wire).transpose()?,
         })
     }
 }

@@ -47,6 +47,8 @@ fn state() -> ClusterState {
         history: history(),
         not_synchronized_since: Some(Lsn(0)),
         paused: true,
+        failovers: 3,
+        unfenced: Some(Unfenced { node: node(2), epoch: Epoch(514) }),
     }
 }
 
@@ -139,6 +141,8 @@ fn cluster_states_round_trip_with_and_without_optional_parts() {
         voters: BTreeSet::new(),
         not_synchronized_since: None,
         paused: false,
+        failovers: 0,
+        unfenced: None,
         mode: Mode::Manual,
         ..state()
     };

@@ -64,6 +64,8 @@ mod test_record {
             history: TimelineHistory::from_entries(entries).unwrap(),
             not_synchronized_since: None,
             paused: false,
+            failovers: 0,
+            unfenced: None,
         }
     }
 }

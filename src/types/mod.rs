@@ -18,7 +18,7 @@ pub use instant::Instant;
 pub use lsn::{Lsn, LsnParseError};
 pub use member::{ClusterId, IdentityParseError, Incarnation, Member, NodeId};
 pub use message::{Envelope, Message, RefuseCause};
-pub use record::{ClusterState, Enabling, MemberEntry, Mode, Nonce, Voter};
+pub use record::{ClusterState, Enabling, MemberEntry, Mode, Nonce, Unfenced, Voter};
 pub use segment::{
     Heartbeat, ProbeOutcome, Reason, Reasons, RegistrationOrder, SegmentStatus, UP_HISTORY_TEXT,
 };

@@ -78,6 +78,13 @@ pub struct Voter {
     pub rpc_port: u16,
 }
 
+/// A primary that was taken over from, and the epoch of its reign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unfenced {
+    pub node: NodeId,
+    pub epoch: Epoch,
+}
+
 /// The cluster state, changed only by compare-and-swap on `version`.
 ///
 /// * `in_sync` contains the primary and only nodes of `members`, at their recorded incarnation.
@@ -102,6 +109,10 @@ pub struct ClusterState {
     pub not_synchronized_since: Option<Lsn>,
     /// A person works on the cluster: nobody takes over by itself.
     pub paused: bool,
+    /// Takeovers by itself that followed each other, less those that time has forgiven.
+    pub failovers: u32,
+    /// Nobody opens before this old primary is fenced (`ha_fencing_methods`).
+    pub unfenced: Option<Unfenced>,
 }
 
 impl ClusterState {
@@ -130,6 +141,9 @@ impl fmt::Display for ClusterState {
             self.mode
         )?;
         f.write_str(if self.paused { " paused" } else { "" })?;
+        if let Some(old) = self.unfenced {
+            write!(f, " unfenced={}", old.node)?;
+        }
         self.enabling.map_or(Ok(()), |enabling| write!(f, " enabling={enabling}"))
     }
 }

@@ -113,6 +113,8 @@ fn record(cluster: u128, version: u64, nonce: u128) -> ClusterState {
         history: TimelineHistory::from_entries(vec![(Epoch(0x0101), Lsn(0))]).expect("history"),
         not_synchronized_since: None,
         paused: false,
+        failovers: 0,
+        unfenced: None,
     }
 }
 

@@ -52,10 +52,13 @@ impl Checker {
         }
     }
 
-    /// I5: a read sees every write that was acknowledged before it began.
     pub fn read(&mut self, node: NodeId, applied: Lsn) {
+        self.read_since(node, applied, self.highest_acked);
+    }
+
+    /// I5: a read sees every write that was acknowledged before it began.
+    pub fn read_since(&mut self, node: NodeId, applied: Lsn, newest: Lsn) {
         self.reads += 1;
-        let newest = self.highest_acked;
         assert!(applied >= newest, "I5: node {node} served a read at {applied}, acked {newest}");
     }
 }

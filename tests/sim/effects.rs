@@ -41,7 +41,13 @@ impl World {
                     let event = Event::Shipped { to, epoch, end };
                     self.after(Duration::ZERO, Action::Local { host: id, life, event });
                 }
-                Effect::Send { to, message } => self.send(id, to, message),
+                Effect::FenceOld { old, reign } => self.fence_old(id, old, reign),
+                Effect::Send { to, message } => {
+                    if let Message::Release { epoch, .. } = &message {
+                        self.released(*epoch);
+                    }
+                    self.send(id, to, message);
+                }
                 Effect::Apply { lsn } => {
                     self.soon(50, 2_000, Action::Applying { host: id, life, lsn });
                 }
@@ -99,6 +105,10 @@ impl World {
     }
 
     pub fn opened(&mut self, id: NodeId) {
+        if let Some(node) = &self.hosts[&id].node {
+            let epoch = node.view().epoch;
+            self.opened_after(id, epoch);
+        }
         let storage = &self.hosts[&id].storage;
         let first = storage.first();
         self.checker.opened(id, first, |end| storage.entry_at(end).map(|entry| entry.content));

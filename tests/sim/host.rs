@@ -25,6 +25,8 @@ pub struct Host {
     pub waiting: BTreeMap<Lsn, u64>,
     pub tickets: BTreeMap<u64, u64>,
     pub wake: Option<Instant>,
+    /// A read that waits for its confirmation: when it came (this clock), what was acked by then.
+    pub reading: Option<(Instant, Lsn)>,
     pub flush_slow: bool,
     pub fts: Machine,
     pub fts_wake: Option<Instant>,

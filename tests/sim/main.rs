@@ -9,6 +9,7 @@ mod checker;
 mod coordinator;
 mod effects;
 mod faults;
+mod fenced;
 mod host;
 mod outside;
 mod rng;
@@ -92,6 +93,34 @@ fn a_cluster_is_turned_to_automatic_mode_and_back() {
     let turns: usize = seeds().take(10).map(turned).sum();
     if seeds().count() >= 10 {
         assert!(turns >= 10, "ten clusters were turned {turns} times only");
+    }
+}
+
+#[test]
+fn nobody_opens_before_the_old_primary_is_fenced() {
+    let (mut successes, mut failures) = (0, 0);
+    for seed in seeds().take(200) {
+        let world = run(seed, &Options { fences: true, ..Options::default() });
+        successes += world.fenced.successes;
+        failures += world.fenced.failures;
+    }
+    assert!(successes > 0 && failures > 0, "{successes} fenced, {failures} failed");
+}
+
+/// Virtual machines that their host stops: the lease would be stretched, a confirmation is not.
+#[test]
+fn confirmed_reads_hold_on_clocks_that_stand_still() {
+    let mut reads = 0;
+    for seed in seeds().take(200) {
+        reads += run(seed, &Options { confirm: true, ..Options::default() }).checker.reads;
+    }
+    assert!(reads > seeds().count() as u64, "{reads} reads");
+}
+
+#[test]
+fn a_lone_primary_may_stop_without_its_coordinator() {
+    for seed in seeds().take(100) {
+        run(seed, &Options { nodes: 2, lone_stops: true, ..Options::default() });
     }
 }
 

@@ -8,7 +8,7 @@ use aerie::types::{Incarnation, Instant, Lsn, NodeId};
 
 use crate::faults::{Fault, draw};
 use crate::storage::{Storage, transaction};
-use crate::world::{Action, World, control};
+use crate::world::{Action, LEASE, World, control};
 
 impl World {
     pub fn client(&mut self) {
@@ -33,6 +33,10 @@ impl World {
         if self.options.manual || self.options.turns {
             return; // An old primary cut off from all but its readers serves old rows there.
         }
+        if self.options.confirm {
+            self.confirmed_reader();
+            return;
+        }
         let now = self.now;
         let readable = self.hosts.values().filter(|host| {
             let until = host.node.as_ref().and_then(Node::readable_until);
@@ -41,6 +45,34 @@ impl World {
         let reads: Vec<(NodeId, Lsn)> = readable.map(|h| (h.id, h.storage.applied())).collect();
         for (id, applied) in reads {
             self.checker.read(id, applied);
+        }
+    }
+
+    /// A read begins on every node that takes itself for an open primary, and waits there.
+    fn confirmed_reader(&mut self) {
+        let (now, acked) = (self.now, self.checker.highest_acked);
+        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        for id in ids {
+            let host = self.hosts.get_mut(&id).unwrap();
+            if host.open && host.reading.is_none() && host.paused_until <= now {
+                host.reading = Some((host.clock(now), acked));
+                let life = host.life;
+                self.step(id, life, Event::ConfirmReads);
+            }
+        }
+    }
+
+    /// As the daemon's door decides it.
+    pub fn answer_reader(&mut self, id: NodeId) {
+        let host = self.hosts.get_mut(&id).unwrap();
+        let Some((came, acked)) = host.reading else { return };
+        let until = host.node.as_ref().and_then(Node::readable_until);
+        if !host.open {
+            host.reading = None;
+        } else if until.is_some_and(|until| until > came.after(LEASE * 9 / 10)) {
+            host.reading = None;
+            let applied = host.storage.applied();
+            self.checker.read_since(id, applied, acked);
         }
     }
 
@@ -101,6 +133,9 @@ impl World {
                 let host = self.hosts.get_mut(&node).unwrap();
                 host.paused_until = self.now.after(span);
                 host.woke = host.paused_until;
+                if self.options.confirm {
+                    host.offset = host.offset.saturating_sub(span.as_nanos() as u64);
+                }
             }
             Fault::Cut { from, to, both, span } => {
                 self.links.cut.insert((from, to));
@@ -156,6 +191,7 @@ impl World {
         host.life += 1;
         host.open = false;
         host.waiting.clear();
+        host.reading = None;
         host.tickets.clear();
         host.wake = None;
         host.fts_wake = None;

@@ -78,6 +78,10 @@ impl Stage {
                     turns: parsed(&mut args, "turns")?.unwrap_or(false),
                     trace: true,
                     segments: 0,
+                    fences: parsed(&mut args, "fences")?.unwrap_or(false),
+                    failovers_max: parsed(&mut args, "failovers-max")?.unwrap_or(6),
+                    auto_rejoin: parsed(&mut args, "auto-rejoin")?.unwrap_or(true),
+                    lone_stops: parsed(&mut args, "lone-stops")?.unwrap_or(false),
                     ..Options::default()
                 };
                 self.world = Some(World::quiet(options));
@@ -101,6 +105,10 @@ impl Stage {
                 let late = Duration::from_millis(parsed(&mut args, "late-ms")?.unwrap_or(0));
                 let (member, upto) = self.world().end_of(of);
                 self.world().after(late, Action::Report { to, member, upto });
+            }
+            "rejoin" => {
+                let id = node(&mut args, "node")?;
+                self.world().request(id, Request::Rejoin);
             }
             "start" => {
                 let id = node(&mut args, "node")?;

@@ -13,6 +13,7 @@ use aerie::types::{
 use crate::checker::Checker;
 use crate::coordinator::Register;
 use crate::faults::{Fault, Links};
+use crate::fenced::Fenced;
 use crate::host::Host;
 use crate::rng::Rng;
 use crate::segments::{Agent, Pending, machine};
@@ -32,6 +33,8 @@ fn keep_newer(control: &mut Control, written: Option<ClusterState>) {
 
 pub const CLUSTER: ClusterId = ClusterId(0xAE21E);
 
+pub const LEASE: Duration = Duration::from_millis(500);
+
 #[derive(Debug, Clone)]
 pub struct Options {
     pub nodes: u8,
@@ -41,6 +44,13 @@ pub struct Options {
     pub strict: bool,
     pub trace: bool,
     pub segments: u64,
+    /// Old primaries are fenced by scripts that take their time and may fail.
+    pub fences: bool,
+    pub failovers_max: u32,
+    pub auto_rejoin: bool,
+    pub lone_stops: bool,
+    /// Clocks stand still while a host is stopped, and reads are confirmed.
+    pub confirm: bool,
     /// True time with faults, then as long as needed (bounded) without.
     pub stormy: Duration,
     pub calm: Duration,
@@ -55,6 +65,11 @@ impl Default for Options {
             strict: false,
             trace: std::env::var("SEED").is_ok(),
             segments: 3,
+            fences: false,
+            failovers_max: 1000,
+            auto_rejoin: true,
+            lone_stops: false,
+            confirm: false,
             stormy: Duration::from_secs(20),
             calm: Duration::from_secs(30),
         }
@@ -172,6 +187,7 @@ pub struct World {
     pub lose_answers: u64,
     /// Swaps take so long to get to the coordinator.
     pub delay_swaps: Duration,
+    pub fenced: Fenced,
 }
 
 impl World {
@@ -204,6 +220,8 @@ impl World {
             history: TimelineHistory::default(),
             not_synchronized_since: None,
             paused: false,
+            failovers: 0,
+            unfenced: None,
         };
         let hosts = ids.iter().map(|id| {
             let host = Host {
@@ -219,6 +237,7 @@ impl World {
                 waiting: BTreeMap::new(),
                 tickets: BTreeMap::new(),
                 wake: None,
+                reading: None,
                 flush_slow: false,
                 fts: machine(),
                 fts_wake: None,
@@ -250,6 +269,7 @@ impl World {
             pending: BTreeMap::new(),
             lose_answers: 0,
             delay_swaps: Duration::ZERO,
+            fenced: Fenced::default(),
         };
         for id in ids {
             world.after(Duration::from_millis(1), Action::Restart { host: id });
@@ -444,6 +464,7 @@ impl World {
         node.step(local, event, &mut effects);
         self.perform_effects(id, effects);
         self.answer_clients(id);
+        self.answer_reader(id);
         self.arm(id);
     }
 
@@ -477,11 +498,15 @@ impl World {
     }
 
     fn restart(&mut self, id: NodeId) {
-        let lease = Duration::from_millis(500);
+        let lease = LEASE;
         let settings = NodeSettings {
             lease,
             manual: Timeouts { standby: lease * 2, coordinator: lease * 3 / 10 },
             strict: self.options.strict,
+            fences: self.options.fences,
+            failovers_max: self.options.failovers_max,
+            auto_rejoin: self.options.auto_rejoin,
+            lone_stops: self.options.lone_stops,
             ..NodeSettings::default()
         };
         let now = self.now;

@@ -15,6 +15,7 @@ const KERNEL: &[&str] = &[
     "src/fts/segment.rs",
     "src/ha/lease.rs",
     "src/ha/manual_policy.rs",
+    "src/ha/refusal.rs",
     "src/ha/register/",
     "src/ha/takeover.rs",
     "src/ha/zookeeper/decide.rs",

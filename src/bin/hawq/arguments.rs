@@ -159,6 +159,9 @@ pub struct StartOptions {
     /// Open a primary that waits for its standby, at the risk of a second primary.
     #[arg(long)]
     pub force: bool,
+    /// A master that was primary is to follow the new one (ha_auto_rejoin = off).
+    #[arg(long)]
+    pub rejoin: bool,
     /// Accepted as HAWQ does.
     #[arg(short = 'M', long, hide = true, value_enum)]
     pub mode: Option<Mode>,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use aerie::proto::v1::control_server::{Control, ControlServer};
 use aerie::proto::v1::{
     ActivateRequest, AdmitRequest, DigestReply, DigestRequest, DisableRequest, EnableRequest,
-    ForceOpenRequest, Mode, Outcome, PauseRequest, Progress, ReleaseRequest, RemoveRequest,
-    ReportEndRequest, ReseedRequest, StatusReply, StatusRequest, StopRequest,
+    ForceOpenRequest, Mode, Outcome, PauseRequest, Progress, RejoinRequest, ReleaseRequest,
+    RemoveRequest, ReportEndRequest, ReseedRequest, StatusReply, StatusRequest, StopRequest,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -114,6 +114,10 @@ impl Control for FakeNode {
 
     async fn digest(&self, _: Request<DigestRequest>) -> Result<Response<DigestReply>, Status> {
         Ok(Response::new(DigestReply::default()))
+    }
+
+    async fn rejoin(&self, _: Request<RejoinRequest>) -> Result<Response<Outcome>, Status> {
+        done()
     }
 
     async fn report_end(&self, _: Request<ReportEndRequest>) -> Result<Response<Outcome>, Status> {

@@ -128,7 +128,7 @@ async fn master(
     }
     let environment = Environment::load()?;
     let timeout = Duration::from_secs(options.common.timeout);
-    let start = Start { environment: &environment, report, timeout, force: false };
+    let start = Start { environment: &environment, report, timeout, force: false, rejoin: false };
     if !start.master("Master").await? {
         report.error("Start hawq master failed");
         return Ok(false);
@@ -167,7 +167,7 @@ async fn segment(
     };
     make_segment(data_dir, &secret, &primary.cluster_id)?;
     let timeout = Duration::from_secs(options.common.timeout);
-    let start = Start { environment, report, timeout, force: false };
+    let start = Start { environment, report, timeout, force: false, rejoin: false };
     if !start.segment().await? {
         report.error("Segment init failed, exit");
         return Ok(false);

@@ -125,7 +125,7 @@ async fn create(
     }
     report.info("Register standby to master successfully");
     let timeout = Duration::from_secs(options.common.timeout);
-    let start = Start { environment: &environment, report, timeout, force: false };
+    let start = Start { environment: &environment, report, timeout, force: false, rejoin: false };
     start.master("Standby master").await?;
     report.info("HAWQ standby started");
     if !wait_synchronized(&environment, u32::from(node.node), timeout).await {
@@ -238,7 +238,7 @@ async fn resync(
         return Ok(false);
     };
     let timeout = Duration::from_secs(options.common.timeout);
-    let start = Start { environment, report, timeout, force: false };
+    let start = Start { environment, report, timeout, force: false, rejoin: false };
     start.master("Standby master").await?;
     if !wait_synchronized(environment, u32::from(node.node), timeout).await {
         report.error("Re-sync standby master failed, exit");

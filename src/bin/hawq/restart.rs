@@ -37,6 +37,7 @@ pub async fn run(options: &StopOptions) -> anyhow::Result<Done> {
     }
     let report = Report::open("hawq_start", &options.common)?;
     report.preamble("start", &environment.gphome, &["start", object.name()]);
-    let start = Start { environment: &environment, report: &report, timeout, force: false };
+    let start =
+        Start { environment: &environment, report: &report, timeout, force: false, rejoin: false };
     Ok(if start.object(object).await? { Done::Well } else { Done::Badly })
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use aerie::proto::v1::{ForceOpenRequest, StatusReply};
+use aerie::proto::v1::{ForceOpenRequest, RejoinRequest, StatusReply};
 
 use crate::Done;
 use crate::arguments::StartOptions;
@@ -43,6 +43,7 @@ pub async fn run(options: &StartOptions) -> anyhow::Result<Done> {
         report: &report,
         timeout: Duration::from_secs(options.common.timeout),
         force: options.force,
+        rejoin: options.rejoin,
     };
     let done = start.object(object).await?;
     Ok(if done { Done::Well } else { Done::Badly })
@@ -54,6 +55,8 @@ pub struct Start<'a> {
     pub report: &'a Report,
     pub timeout: Duration,
     pub force: bool,
+    /// A master that was primary is to follow the new one.
+    pub rejoin: bool,
 }
 
 impl Start<'_> {
@@ -143,6 +146,9 @@ impl Start<'_> {
         if self.force && !self.force_open(&waiting).await? {
             return Ok(false);
         }
+        if self.rejoin {
+            self.ask_to_rejoin(&waiting).await?;
+        }
         let patience = Waiting { timeout: self.timeout.min(CLOSED_PATIENCE), ..waiting };
         match patience.until(&mut child, serves).await? {
             Ok(_) => {
@@ -187,6 +193,20 @@ impl Start<'_> {
                 Ok(false)
             }
         }
+    }
+
+    /// Lets the node find the new primary, then asks it to follow.
+    async fn ask_to_rejoin(&self, waiting: &Waiting<'_>) -> anyhow::Result<()> {
+        let kept = |reply: &StatusReply| serves(reply) || reply.closed_reason.contains("--rejoin");
+        let patience = Waiting { timeout: self.timeout.min(CLOSED_PATIENCE), ..*waiting };
+        patience.until(&mut None, kept).await?.ok();
+        let client = rpc::connect(waiting.address, waiting.access).await;
+        let mut client =
+            client.map_err(|problem| anyhow::anyhow!("{}: {problem}", waiting.address))?;
+        let outcome = rpc::bounded(client.rejoin(RejoinRequest {})).await;
+        let outcome = outcome.map_err(anyhow::Error::msg)?;
+        self.report.info(&outcome.text);
+        Ok(())
     }
 
     /// The segment agent of this environment.

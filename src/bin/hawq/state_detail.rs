@@ -105,7 +105,8 @@ fn node_state(view: &NodeView, primary: Option<&StatusReply>) -> (String, bool) 
     if let (Some(millis), true) = (reply.heard_primary_ago_ms, reply.role != "primary") {
         state.push_str(&format!(", heard the primary {} ago", seconds(millis)));
     }
-    if !reply.closed_reason.is_empty() && (reply.role == "primary" || primary.is_none()) {
+    let alone = matches!(reply.role.as_str(), "primary" | "joining") || primary.is_none();
+    if !reply.closed_reason.is_empty() && alone {
         state.push_str(&format!("; {}", reply.closed_reason));
         attention = true;
     }

@@ -24,8 +24,10 @@ impl Node {
             self.stand(now, Cause::Restart, effects);
             return;
         }
+        // Who says hello is sent the log.
+        let others = if self.kept_out() { Vec::new() } else { self.others() };
         let message = self.hello();
-        for to in self.others() {
+        for to in others {
             effects.push(Effect::Send { to, message: message.clone() });
         }
         let asks = self.control.record.is_none() || self.automatic() || self.enabling().is_some();
@@ -132,7 +134,12 @@ impl Node {
     ) {
         let until = now.after(self.settings.inquiry_timeout());
         let Role::TakingOver(attempt) = &mut self.role else { return };
-        if let Err(refusal) = attempt.may_stand(self.me, &record) {
+        let limit = self.settings.failovers_max;
+        let may = attempt.may_stand(self.me, &record).and_then(|()| attempt.within(limit, &record));
+        if let Err(refusal) = may {
+            if matches!(refusal, Refusal::TooManyFailovers { .. }) {
+                self.limited_until = now.after(self.settings.limit_pause());
+            }
             self.attempt_refused(now, &refusal, effects);
             return;
         }
@@ -229,7 +236,8 @@ impl Node {
             }
             return;
         }
-        let proposed = attempt.proposal(&candidate, record);
+        let mut proposed = attempt.proposal(&candidate, record);
+        self.note_takeover(attempt.cause, record, &mut proposed);
         if self.log.doubtful {
             // Confirmed, or forced by a person: what follows the end goes before anything is added.
             self.log.cutting = Some(self.log.end);

@@ -10,6 +10,7 @@ use crate::types::{ClusterState, Enabling, Instant, Lsn, Member, Mode};
 use super::reign::Reign;
 use super::requests::Change;
 
+/// The record as it is to be, why, and whose wish that is.
 pub(crate) type NextChange = (ClusterState, String, Option<u64>);
 
 impl Reign {

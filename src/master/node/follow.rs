@@ -67,6 +67,15 @@ impl Node {
         if self.asked_while_it_lives(now, from, epoch, effects) {
             return;
         }
+        if !self.follows(from, epoch) && self.kept_out() {
+            self.stay_out(now, (from, epoch), effects);
+            if let Message::Align { record, .. } | Message::Heartbeat { record: Some(record), .. } =
+                message
+            {
+                self.adopt(record, effects);
+            }
+            return;
+        }
         if !self.follows(from, epoch) {
             self.follow(now, from, epoch, effects);
         }
@@ -180,7 +189,15 @@ impl Node {
                 && record.in_sync.iter().any(|member| member.node == **node)
         });
         let stagger = self.settings.lease / 5 * u32::try_from(before.count()).unwrap_or(0);
-        Some(self.promise.until().max(heard).max(yielded).after(stagger).max(self.looks_at))
+        Some(
+            self.promise
+                .until()
+                .max(heard)
+                .max(yielded)
+                .after(stagger)
+                .max(self.looks_at)
+                .max(self.limited_until),
+        )
     }
 
     pub(crate) fn follow_tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {

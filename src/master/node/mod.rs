@@ -17,12 +17,17 @@ mod attempt;
 mod changes;
 mod enabling;
 mod ended;
+mod fencing;
 mod follow;
+mod let_go;
+mod limit;
 mod log;
 mod pause;
 mod peers;
 mod reading;
+mod reads;
 mod reign;
+mod rejoin;
 mod release;
 mod requests;
 mod seeding;
@@ -33,6 +38,7 @@ mod view;
 pub use settings::{NodeSettings, Timeouts};
 pub use view::{NodeView, StandbyView};
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ha::{Attempt, Promise};
@@ -97,6 +103,13 @@ pub struct Node {
     pub(crate) awaiting_release: Option<(u64, Instant)>,
     /// This node gave its reign away: it does not stand again before then.
     pub(crate) yielded_until: Option<Instant>,
+    /// The operator asked this old primary to follow (`ha_auto_rejoin = off`).
+    pub(crate) rejoins: bool,
+    /// After too many failovers in an hour: it does not stand by itself before then.
+    pub(crate) limited_until: Instant,
+    /// What each member is known to have flushed of what was committed, in any reign of this
+    /// process: a log that ends below was restored from a backup (rule 13).
+    pub(crate) committed_by: BTreeMap<Member, Lsn>,
     /// Whose process has ended, as far as its supervisor told.
     pub(crate) ended: Option<Ended>,
     /// The record may have got into a new coordinator without our knowing, in this life or before.
@@ -144,6 +157,9 @@ impl Node {
             open: false,
             awaiting_release: None,
             yielded_until: None,
+            rejoins: false,
+            committed_by: BTreeMap::new(),
+            limited_until: now,
             ended: None,
             create_in_doubt: false,
             seeding: None,
@@ -181,6 +197,8 @@ impl Node {
             Event::SeedFailed { reason } => self.seed_failed(now, &reason, effects),
             Event::Propose { ticket, payload } => self.propose(now, ticket, payload, effects),
             Event::Request { ticket, request } => self.request(now, ticket, request, effects),
+            Event::Fenced { reign, outcome } => self.fenced(now, (reign, outcome), effects),
+            Event::ConfirmReads => self.confirm_reads(now, effects),
             Event::Deadline => self.deadline_reached(now, effects),
         }
     }

@@ -34,6 +34,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let (history, end, first) = (self.log.history.clone(), self.log.end, self.log.first);
+        let committed = self.committed_by.get(&from).copied().unwrap_or(Lsn::ZERO);
         let Some(reign) = self.reign_mut() else { return };
         if hello.followed > reign.epoch {
             // Followed epochs are recorded ones: somebody reigns above us.
@@ -57,8 +58,8 @@ impl Node {
         let common = history.common_point(end, &hello.history, hello.end);
         let refusal = if hello.seeding {
             Some("it asked for a checkpoint".to_owned())
-        } else if hello.end < progress.acked {
-            let acked = progress.acked;
+        } else if hello.end < progress.acked.max(committed) {
+            let acked = progress.acked.max(committed);
             Some(format!(
                 "its log ends at {} although it acknowledged {acked}: restored from a backup?",
                 hello.end
@@ -123,8 +124,14 @@ impl Node {
         progress.ack(now, ack.flush_lsn, ack.apply_lsn, ack.echo);
         progress.observe_end(now, end);
         progress.record_version = progress.record_version.max(ack.record_version);
+        reign.follows_us(from);
+        self.end_round(now, effects);
         self.ship(now, from.node, effects);
         self.advance_commit(now, effects);
+        // What is committed is never cut, whoever reigns: that much this life of the member has.
+        let sound = ack.flush_lsn.min(self.log.commit);
+        let known = self.committed_by.entry(from).or_insert(sound);
+        *known = sound.max(*known);
         self.turn_if_due(now, effects);
         self.change_if_due(now, effects);
         self.finish_release(now, effects);
@@ -207,6 +214,7 @@ impl Node {
         }
         self.promise.hand_back(now);
         self.primary_heard = None;
+        self.limited_until = now;
         if let Some((ticket, _)) = self.awaiting_release.take() {
             self.stand(now, Cause::Person { ticket, force: false }, effects);
         } else if self.automatic() && matches!(self.role, Role::Following(_)) {

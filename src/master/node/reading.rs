@@ -68,6 +68,7 @@ impl Node {
                 return;
             }
         };
+        self.coordinator_answered(now);
         self.adopt(record.clone(), effects);
         if let Some(reign) = self.reign_mut().filter(|reign| reign.change.is_none()) {
             // Somebody else has paused takeovers, or ended that.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ha::{self, Authority};
-use crate::replication::{Progress, Stage, SyncSet, commit_point, lease_until};
-use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
+use crate::ha::{self, Authority, Cause};
+use crate::replication::{Progress, Stage, SyncSet, commit_point};
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, Mode, NodeId};
 use crate::wal::record::encoded_len;
 
 use super::super::event::{Effect, Level, Payload, Rejection};
 use super::enabling::Turn;
+use super::fencing::Fencing;
 use super::requests::Change;
 use super::{Node, Role};
 
@@ -28,6 +29,16 @@ pub(crate) struct Reign {
     pub(crate) standbys: BTreeMap<NodeId, Progress>,
     pub(crate) opens_at: Lsn,
     pub(crate) opened: bool,
+    /// A takeover by force opens no sooner (rule 16).
+    pub(crate) opens_not_before: Option<Instant>,
+    pub(crate) fencing: Fencing,
+    pub(crate) forgives_at: Instant,
+    /// When the coordinator last answered this primary, and when one that is alone reads again.
+    pub(crate) coordinator_heard: Instant,
+    pub(crate) reads_at: Instant,
+    /// Since when members are asked to confirm for reads that wait; more have come since.
+    pub(crate) round: Option<Instant>,
+    pub(crate) next_round: bool,
     pub(crate) change: Option<PendingChange>,
     /// After a change that failed, the next one is not tried before then.
     pub(crate) change_not_before: Instant,
@@ -112,9 +123,12 @@ impl Node {
         record: ClusterState,
         effects: &mut Vec<Effect>,
     ) {
-        let ticket = match &self.role {
-            Role::TakingOver(attempt) => attempt.cause.ticket(),
-            _ => None,
+        let (ticket, forced) = match &self.role {
+            Role::TakingOver(attempt) => {
+                let forced = matches!(attempt.cause, Cause::Person { force: true, .. });
+                (attempt.cause.ticket(), forced && record.mode != Mode::Manual)
+            }
+            _ => (None, false),
         };
         let epoch = record.epoch;
         assert!(epoch > self.control.followed, "a reign begins above every epoch followed");
@@ -124,6 +138,8 @@ impl Node {
         self.control.promised = Epoch::ZERO;
         self.know(record.clone(), effects);
         self.yielded_until = None;
+        self.rejoins = false;
+        self.committed_by.retain(|member, _| record.member(member.node) == Some(*member));
         self.pause_settled(Err("this node took over meanwhile; try again"), effects);
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
         let standbys = members
@@ -141,6 +157,13 @@ impl Node {
             standbys,
             opens_at: Lsn::ZERO,
             opened: false,
+            opens_not_before: forced.then(|| now.after(self.settings.lease)),
+            fencing: Fencing::Due(now),
+            forgives_at: now.after(self.forgive_interval()),
+            coordinator_heard: now,
+            reads_at: now,
+            round: None,
+            next_round: false,
             change: None,
             change_not_before: now,
             requests: VecDeque::new(),
@@ -240,7 +263,9 @@ impl Node {
             self.finish_release(now, effects);
             return;
         };
-        if reign.opened || applied < reign.opens_at {
+        let waits =
+            reign.record.unfenced.is_some() || reign.opens_not_before.is_some_and(|at| now < at);
+        if reign.opened || applied < reign.opens_at || waits {
             return;
         }
         reign.opened = true;
@@ -300,6 +325,8 @@ impl Node {
 
     pub(crate) fn reign_deadline(&self, reign: &Reign) -> Instant {
         let mut at = reign.heartbeat_at;
+        at = reign.fencing_deadline().map_or(at, |due| at.min(due));
+        at = reign.opens_not_before.map_or(at, |opens| at.min(opens));
         if let Some(change) = &reign.change {
             at = change.again_at.map_or(at, |again| at.min(again));
         }
@@ -325,15 +352,25 @@ impl Node {
         if now >= reign.heartbeat_at {
             reign.heartbeat_at = now.after(interval);
             self.send_heartbeats(now, effects);
+            self.look_at_record(now, effects);
         }
+        self.fence_if_due(now, effects);
+        if let Some(reign) = self.reign_mut() {
+            reign.opens_not_before = reign.opens_not_before.filter(|at| now < *at);
+        }
+        self.open_when_committed(now, effects);
         self.repeat_change(now, effects);
         self.turn_if_due(now, effects);
         self.change_if_due(now, effects);
         self.finish_release(now, effects);
     }
 
-    fn send_heartbeats(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+    pub(crate) fn send_heartbeats(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let commit_lsn = self.log.commit;
+        if let Some(reign) = self.reign_mut() {
+            // A round whose question was lost: this one asks again.
+            reign.round = reign.round.map(|_| now);
+        }
         let Some(reign) = self.reign() else { return };
         for (to, progress) in &reign.standbys {
             let streaming = progress.stage == Stage::Streaming;
@@ -344,39 +381,6 @@ impl Node {
             let message = Message::Heartbeat { epoch, write_lsn, commit_lsn, sent_at, record };
             effects.push(Effect::Send { to: *to, message });
         }
-    }
-
-    /// Rule 11: a primary whose log device does not answer lets go, although its CPU is fine. In
-    /// manual mode nobody would take over, so it only says so.
-    fn disk_hangs(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let text = "the log device has not completed a flush within ha_disk_timeout".to_owned();
-        Self::report(Level::Error, text.clone(), effects);
-        let automatic = self.automatic();
-        let Some(reign) = self.reign_mut() else { return };
-        if !automatic {
-            reign.flushing_since = Some(now);
-            return;
-        }
-        let (epoch, end) = (reign.epoch, self.log.flushed);
-        self.yielded_until = Some(now.after(self.settings.release_timeout()));
-        for to in self.others() {
-            effects.push(Effect::Send { to, message: Message::Release { epoch, end, to: None } });
-        }
-        self.join(now, &text, effects);
-    }
-
-    /// Until when reads may be served here; `None` while some promise is missing.
-    #[must_use]
-    pub fn readable_until(&self) -> Option<Instant> {
-        let Role::Primary(reign) = &self.role else { return None };
-        if !reign.opened {
-            return None;
-        }
-        if !self.automatic() {
-            return Some(Instant(u64::MAX));
-        }
-        let lease = self.settings.lease;
-        lease_until(self.me, &reign.sync.required(), &reign.standbys, lease)
     }
 
     pub(crate) fn repeat_change(&mut self, now: Instant, effects: &mut Vec<Effect>) {

@@ -59,6 +59,7 @@ impl Node {
             Request::Disable => self.disable(now, ticket, effects),
             Request::Release { to } => self.release(now, ticket, to, effects),
             Request::Reseed { reason } => self.reseed(now, ticket, reason, effects),
+            Request::Rejoin => self.rejoin(now, ticket, effects),
             Request::Ended { member, upto } => {
                 self.end_reported(now, ticket, Ended { member, upto }, effects);
             }
@@ -221,6 +222,7 @@ impl Node {
         let (timeout, strict) = (self.standby_timeout(), self.settings.strict);
         let stays = matches!(self.role, Role::Primary(_));
         let (me, commit) = (self.me, self.log.commit);
+        let forgive_interval = self.forgive_interval();
         let Some(reign) = self.reign_mut() else { return };
         reign.give_way_to_removal();
         if reign.change.is_some() || now < reign.change_not_before {
@@ -229,10 +231,15 @@ impl Node {
         let removal = if std::mem::take(&mut reign.removing) { reign.wish() } else { None };
         let shrunk = removal.or_else(|| reign.shrink(now, me, (timeout, strict)));
         let next = shrunk
+            .or_else(|| reign.settle_fencing())
             .or_else(|| reign.next_turn(now).filter(|_| stays))
             .or_else(|| reign.wish())
-            .or_else(|| reign.grow(now, commit, timeout));
+            .or_else(|| reign.grow(now, commit, timeout))
+            .or_else(|| reign.forgive(now));
         let Some((mut proposed, why, ticket)) = next else { return };
+        if proposed.failovers < reign.record.failovers {
+            reign.forgives_at = now.after(forgive_interval);
+        }
         reign.nonces += 1;
         proposed.version = reign.record.version + 1;
         proposed.nonce = nonce(reign.epoch, reign.nonces);

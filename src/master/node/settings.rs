@@ -24,6 +24,14 @@ pub struct NodeSettings {
     pub disk_timeout: Duration,
     /// `ha_sync_mode = strict`: no acknowledgement by fewer than two.
     pub strict: bool,
+    /// `ha_fencing_methods` names some: a takeover by itself waits for one.
+    pub fences: bool,
+    /// `ha_max_failovers_per_hour`.
+    pub failovers_max: u32,
+    /// `ha_auto_rejoin`.
+    pub auto_rejoin: bool,
+    /// `ha_lone_primary = stop`.
+    pub lone_stops: bool,
     /// Bytes of the log that may be under way to one standby without an ack.
     pub window: u64,
     /// Bytes appended here that may wait to be committed; beyond, proposals are turned away.
@@ -58,6 +66,18 @@ impl NodeSettings {
         self.lease / 4
     }
 
+    /// After every fencing method has failed.
+    #[must_use]
+    pub fn fencing_retry(&self) -> Duration {
+        self.lease * 2
+    }
+
+    /// How long a node that found too many failovers leaves the record alone.
+    #[must_use]
+    pub fn limit_pause(&self) -> Duration {
+        self.lease * 20
+    }
+
     /// How long a handed-back reign may take to finish what is in flight, and how long its old
     /// holder leaves the way free to others.
     #[must_use]
@@ -76,6 +96,10 @@ impl Default for NodeSettings {
             zookeeper: Timeouts { standby: lease / 2, coordinator: lease * 4 },
             disk_timeout: Duration::from_secs(2),
             strict: false,
+            fences: false,
+            failovers_max: 6,
+            auto_rejoin: true,
+            lone_stops: false,
             window: 8 << 20,
             backlog: 256 << 20,
         }

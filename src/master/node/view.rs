@@ -104,6 +104,10 @@ impl Node {
                 (Phase::Reading { .. }, Some(reason)) => reason.clone(),
                 _ => "taking over".to_owned(),
             },
+            Role::Primary(reign) if reign.record.unfenced.is_some() => {
+                let old = reign.record.unfenced.map_or(self.me.node, |old| old.node);
+                format!("waits until node {old} is fenced (ha_fencing_methods)")
+            }
             Role::Primary(reign) => {
                 let missing: Vec<String> = reign
                     .sync

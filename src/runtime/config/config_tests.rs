@@ -126,19 +126,9 @@ fn wrong_settings_are_refused_with_place_value_and_cure() {
             "ha_zookeeper_quorum not found in hawq-site.xml, but enable_master_auto_ha is on",
         ),
         (
-            &[("ha_read_mode", "confirm")],
-            "hawq-site.xml:2: ha_read_mode = \"confirm\" is not valid: confirm is not available in \
-             this version; only lease is",
-        ),
-        (
-            &[("ha_lone_primary", "stop")],
-            "hawq-site.xml:2: ha_lone_primary = \"stop\" is not valid: stop is not available in \
-             this version; only continue is",
-        ),
-        (
-            &[("ha_auto_rejoin", "false")],
-            "hawq-site.xml:2: ha_auto_rejoin = \"off\" is not valid: off is not available in this \
-             version; only on is",
+            &[("ha_fencing_methods", "sshfence")],
+            "hawq-site.xml:2: ha_fencing_methods = \"sshfence\" is not valid: \"sshfence\" is not \
+             a fencing method; write shell(/path/to/script arguments) or none",
         ),
         (
             &[("max_connections", "3")],

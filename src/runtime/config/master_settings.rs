@@ -100,6 +100,11 @@ pub struct MasterSettings {
     pub commit_timeout: Duration,
     pub sync_mode: SyncMode,
     pub manual_shrink: ManualShrink,
+    /// `ha_read_mode = confirm`.
+    pub read_confirm: bool,
+    /// `ha_lone_primary = stop`.
+    pub lone_stops: bool,
+    pub auto_rejoin: bool,
     pub priority: u32,
     pub failovers_per_hour_max: u32,
     /// `ha_fencing_methods`, in order.
@@ -169,6 +174,9 @@ impl MasterSettings {
                 "local" => ManualShrink::Local,
                 _ => ManualShrink::Witnessed,
             },
+            read_confirm: settings.text("ha_read_mode") == "confirm",
+            lone_stops: settings.text("ha_lone_primary") == "stop",
+            auto_rejoin: settings.is_on("ha_auto_rejoin"),
             priority: settings.number("ha_priority"),
             fencing_methods: FencingMethod::parse_list(settings.text("ha_fencing_methods"))
                 .map_err(|problem| settings.misfit("ha_fencing_methods", problem))?,
@@ -181,7 +189,6 @@ impl MasterSettings {
             rows: settings.rows(),
         };
         checked.check_relations(settings)?;
-        refuse_unavailable(settings)?;
         checked.show_effective();
         Ok(checked)
     }
@@ -265,18 +272,6 @@ impl MasterSettings {
         }
         Ok(())
     }
-}
-
-/// Values that are documented but would be ignored: an operator must not rely on them.
-fn refuse_unavailable(settings: &Settings) -> Result<(), ConfigError> {
-    let choices = [("ha_read_mode", "confirm", "lease"), ("ha_lone_primary", "stop", "continue")];
-    let chosen = choices.into_iter().find(|(name, value, _)| settings.text(name) == *value);
-    let rejoin = ("ha_auto_rejoin", "off", "on");
-    let unavailable = chosen.or((!settings.is_on(rejoin.0)).then_some(rejoin));
-    unavailable.map_or(Ok(()), |(name, value, only)| {
-        let problem = format!("{value} is not available in this version; only {only} is");
-        Err(settings.misfit(name, problem))
-    })
 }
 
 fn node(settings: &Settings) -> Result<NodeId, ConfigError> {

@@ -269,16 +269,16 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Choice(&["lease", "confirm"]),
         "lease",
         AVAILABILITY,
-        "lease: reads trust the lease. confirm, where each batch of reads would ask a member, is \
-         not available in this version.",
+        "lease: reads trust the lease. confirm: each batch of reads asks the members that count, \
+         for hosts whose clock may stand still (a virtual machine that is paused).",
     ),
     setting(
         "ha_lone_primary",
         Kind::Choice(&["continue", "stop"]),
         "continue",
         AVAILABILITY,
-        "What a primary alone in its set does without the coordinator. stop is not available in \
-         this version.",
+        "What a primary alone in its set does when the coordinator does not answer for a lease: \
+         continue, or stop to serve until it answers.",
     ),
     setting(
         "ha_manual_shrink",
@@ -293,8 +293,8 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "on",
         AVAILABILITY,
-        "Whether a returning master follows the new primary by itself. off is not available in \
-         this version.",
+        "Whether a master that was primary follows the new one by itself; off: it stays out until \
+         \"hawq start master --rejoin\".",
     ),
     setting(
         "ha_priority",
@@ -308,7 +308,8 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer { min: 1, max: 1_000 },
         "6",
         AVAILABILITY,
-        "After so many automatic failovers in an hour a person has to act.",
+        "After so many failovers in a row a person has to act; each part of an hour that a primary \
+         reigns is one failover less.",
     ),
     setting(
         "ha_fencing_methods",

@@ -140,6 +140,8 @@ fn site_xml(layout: &Layout, record: &Record, node: &NodeEntry) -> String {
         ("hawq_rm_segment_heartbeat_interval", "1s".to_owned()),
         ("hawq_rm_segment_heartbeat_timeout", "10s".to_owned()),
         ("hawq_rm_segment_tmpdir_detect_interval", "10s".to_owned()),
+        // Whoever plays with a demo kills primaries more often.
+        ("ha_max_failovers_per_hour", "1000".to_owned()),
     ];
     if record.masters().count() > 1 {
         properties.push(("hawq_standby_address_host", HOST.to_owned()));
