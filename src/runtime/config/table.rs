@@ -294,7 +294,7 @@ pub const SETTINGS: &[Setting] = &[
         "on",
         AVAILABILITY,
         "Whether a master that was primary follows the new one by itself; off: it stays out until \
-         \"hawq start master --rejoin\".",
+         \"hawq start master\" is told to let it rejoin.",
     ),
     setting(
         "ha_priority",
