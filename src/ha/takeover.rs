@@ -165,7 +165,8 @@ impl fmt::Display for Refusal {
             Refusal::NotInSync { primary } => write!(
                 f,
                 "this node is not in the in-sync set, so it may lack what primary {primary} \
-                 acknowledged; --force takes over all the same and loses that"
+                 acknowledged; --allow-data-loss (in manual mode also --force) takes over all the \
+                 same and loses that"
             ),
             Refusal::NotMember => f.write_str(
                 "this node was removed from the cluster; make it a standby again with hawq init \
@@ -325,6 +326,13 @@ impl Attempt {
         };
         let silent = |node: NodeId| node == me.node || Some(node) == ended;
         record.members.keys().all(|node| silent(*node) || self.answers.contains_key(node))
+    }
+
+    /// Everyone of the recorded set has answered, the primary that is to be followed apart.
+    #[must_use]
+    pub fn heard_the_set(&self, me: Member, record: &ClusterState) -> bool {
+        let known = |node| node == me.node || node == record.primary;
+        record.in_sync.iter().all(|m| known(m.node) || self.answers.contains_key(&m.node))
     }
 
     /// The record that makes `candidate` primary: above every epoch met, and with those of the old

@@ -13,10 +13,10 @@ use crate::proto::convert::{entry_from_wire, mode_from_wire};
 use crate::proto::member_from_wire;
 use crate::proto::v1;
 use crate::proto::v1::control_server::Control;
-use crate::types::{Epoch, Lsn, NodeId};
+use crate::types::{Epoch, Lsn, Mode, NodeId};
 
 use super::parts::{Parts, StopMode};
-use super::{Answer, Request as NodeRequest, enable, status};
+use super::{Answer, Request as NodeRequest, enable, history, status};
 
 /// An operator waits this long for the node; a takeover asks witnesses and flushes on the way.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -42,7 +42,10 @@ impl Control for ControlService {
     }
 
     async fn activate(&self, request: Request<v1::ActivateRequest>) -> Reply<Self::ActivateStream> {
-        let v1::ActivateRequest { force, switchover } = request.into_inner();
+        let v1::ActivateRequest { force, switchover, allow_data_loss } = request.into_inner();
+        // `--force` is HAWQ's word for manual mode; elsewhere only what it means counts.
+        let manual = self.parts.view().record.as_ref().is_none_or(|r| r.mode == Mode::Manual);
+        let force = allow_data_loss || (force && manual);
         let (lines, stream) = mpsc::channel(PROGRESS_MAX);
         let parts = Arc::clone(&self.parts);
         // Ends with the answer, which is bounded; a reader that has gone does not stop a takeover.
@@ -104,6 +107,14 @@ impl Control for ControlService {
             number => Some(node_id(number)?),
         };
         self.ask(NodeRequest::Release { to }).await
+    }
+
+    async fn history(&self, _: Request<v1::HistoryRequest>) -> Reply<v1::HistoryReply> {
+        let parts = Arc::clone(&self.parts);
+        let reigns = tokio::task::spawn_blocking(move || history::reigns(&parts)).await;
+        let reigns = reigns.map_err(|error| Status::internal(error.to_string()))?;
+        let reigns = reigns.map_err(|error| Status::data_loss(error.to_string()))?;
+        Ok(Response::new(v1::HistoryReply { reigns }))
     }
 
     async fn pause(&self, request: Request<v1::PauseRequest>) -> Reply<v1::Outcome> {

@@ -123,6 +123,11 @@ pub(super) mod tests {
             readable_until: None,
             seeding: None,
             commits_wait: None,
+            alarm: None,
+            cannot_stand: Vec::new(),
+            not_by_itself: Vec::new(),
+            promise_until: Instant(0),
+            reign: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod event;
 pub mod node;
+mod reign_note;
 
 mod fatal;
 mod inbox;
@@ -31,6 +32,7 @@ pub mod transport;
 
 mod audit;
 mod fencing;
+mod history;
 mod mirroring;
 mod segment_rows;
 mod segments;
@@ -73,3 +75,4 @@ pub use run::{End, RunError, run};
 
 pub use control_file::{ControlFile, ControlFileError};
 pub use event::{Answer, Control, Effect, Event, Level, LogState, Payload, Rejection, Request};
+pub use reign_note::ReignNote;

@@ -10,6 +10,7 @@ use crate::proto::v1;
 use crate::proto::{member_to_wire, record_to_wire};
 use crate::types::Instant;
 
+use super::history;
 use super::mirroring;
 use super::node::{NodeView, StandbyView};
 use super::parts::Parts;
@@ -61,6 +62,16 @@ pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
         digest_lsn: digest.map_or(0, |(lsn, _)| lsn.0),
         commits_wait: view.commits_wait.clone().unwrap_or_default(),
         coordinator_trouble: parts.coordinator_health.trouble().unwrap_or_default(),
+        alarm: view.alarm.clone().unwrap_or_default(),
+        cannot_stand: view.cannot_stand.clone(),
+        not_by_itself: view.not_by_itself.clone(),
+        lease_ms: millis(parts.settings.lease),
+        lease_left_ms: view
+            .readable_until
+            .filter(|until| *until < Instant(u64::MAX))
+            .map(|until| millis(until.since(now))),
+        promise_left_ms: millis(view.promise_until.since(now)),
+        reign: view.reign.as_ref().map(history::reign_to_wire),
     }
 }
 

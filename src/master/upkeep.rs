@@ -13,6 +13,7 @@ use crate::runtime::Clock;
 use crate::types::Epoch;
 
 use super::audit::Audit;
+use super::history;
 use super::mirroring;
 use super::node::NodeView;
 
@@ -75,6 +76,7 @@ impl Upkeep {
         let audit = self.audit.waiting();
         let news = self.prepare(&mut transaction, view, &audit).map_err(text)?;
         if *reign != Some(view.epoch) {
+            self.note_reign(&mut transaction, view).map_err(text)?;
             self.purge(&mut transaction).map_err(text)?;
         }
         if !transaction.is_empty() {
@@ -182,6 +184,17 @@ impl Upkeep {
             )));
         }
         Ok(())
+    }
+
+    /// Once a reign, also when the answer to its commit was lost.
+    fn note_reign(&self, transaction: &mut OpenTransaction, view: &NodeView) -> Result<(), Error> {
+        let (Some(note), Some(record)) = (&view.reign, &view.record) else { return Ok(()) };
+        let Some(entry) = record.members.get(&record.primary) else { return Ok(()) };
+        if history::holds(transaction, note)? {
+            return Ok(());
+        }
+        let now = self.clock.wall_micros();
+        segments::add_history(transaction, now, 0, &entry.host, &note.to_string())
     }
 
     /// HAWQ forgets old history at each start of a master.

@@ -1,5 +1,7 @@
 //! Every message to the wire's bytes and back; every bad field named.
 
+use std::time::Duration;
+
 use prost::Message as _;
 
 use super::*;
@@ -107,8 +109,13 @@ fn messages() -> Vec<Message> {
         Message::Inquiry { attempt: 3 },
         answer(None, None),
         answer(Some(Epoch::ZERO), record),
-        Message::Release { epoch, end: Lsn(11), to: None },
-        Message::Release { epoch, end: Lsn(11), to: Some(node(9)) },
+        Message::Release { epoch, end: Lsn(11), to: None, stopped_for: Duration::ZERO },
+        Message::Release {
+            epoch,
+            end: Lsn(11),
+            to: Some(node(9)),
+            stopped_for: Duration::from_micros(77),
+        },
     ]
 }
 

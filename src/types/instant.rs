@@ -15,6 +15,12 @@ impl Instant {
         Instant(self.0.saturating_add(nanos))
     }
 
+    #[must_use]
+    pub fn before(self, span: Duration) -> Instant {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Instant(self.0.saturating_sub(nanos))
+    }
+
     /// Time from `earlier` to here; zero when `earlier` is not earlier.
     #[must_use]
     pub fn since(self, earlier: Instant) -> Duration {

@@ -1,6 +1,7 @@
 //! What master nodes say to each other. One-way: any message may be lost, repeated or late.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{ClusterId, ClusterState, Epoch, Instant, Lsn, Member, NodeId, TimelineHistory};
 
@@ -67,7 +68,8 @@ pub enum Message {
         record: Option<ClusterState>,
     },
     /// The primary has stopped acknowledging and reading and hands its reign back.
-    Release { epoch: Epoch, end: Lsn, to: Option<NodeId> },
+    /// Nothing new has been accepted for `stopped_for`.
+    Release { epoch: Epoch, end: Lsn, to: Option<NodeId>, stopped_for: Duration },
 }
 
 impl fmt::Display for Message {

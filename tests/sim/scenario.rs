@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aerie::master::node::Node;
 use aerie::master::{Event, Request};
-use aerie::types::NodeId;
+use aerie::types::{Epoch, Lsn, Message, NodeId};
 use goldenscript::{Command, Context, Runner};
 
 use crate::world::{Action, Options, World};
@@ -162,6 +162,12 @@ impl Stage {
                 let paused = parsed(&mut args, "on")?.unwrap_or(true);
                 self.world().request(id, Request::Pause { paused });
             }
+            "forge" => {
+                // A node speaks as the primary of an epoch that is another's.
+                let (from, to) = (node(&mut args, "from")?, node(&mut args, "to")?);
+                let epoch = self.world().register.record.epoch;
+                self.world().forge(from, to, epoch);
+            }
             "release" => {
                 let id = node(&mut args, "node")?;
                 let to = node(&mut args, "to").ok();
@@ -218,6 +224,14 @@ impl World {
         let life = host.life;
         let payload = crate::storage::transaction(write);
         self.step(id, life, Event::Propose { ticket, payload });
+    }
+
+    pub fn forge(&mut self, from: NodeId, to: NodeId, epoch: Epoch) {
+        let (write_lsn, commit_lsn, sent_at) = (Lsn::ZERO, Lsn::ZERO, self.now);
+        let message = Message::Heartbeat { epoch, write_lsn, commit_lsn, sent_at, record: None };
+        let from = self.hosts[&from].member();
+        let life = self.hosts[&to].life;
+        self.step(to, life, Event::Received { from, message });
     }
 
     pub fn request(&mut self, id: NodeId, request: Request) {

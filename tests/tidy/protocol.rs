@@ -19,6 +19,7 @@ const WITHOUT_EPOCH: &[&str] = &[
     "PrepareRequest",
     "AcceptRequest",
     "DescribeRequest",
+    "HistoryRequest",
 ];
 
 /// A message or an enum: its name and its lines, with comments gone.

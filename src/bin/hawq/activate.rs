@@ -3,8 +3,6 @@
 //! Whether it may, the standby decides: it refuses while the old primary answers, and when commits
 //! could be lost, unless it is told otherwise. Segments are not restarted; they follow.
 
-use std::time::Duration;
-
 use aerie::proto::v1::{ActivateRequest, Progress};
 use aerie::runtime::log_line::Level;
 use aerie::runtime::site_xml::SiteXml;
@@ -13,15 +11,13 @@ use crate::Done;
 use crate::arguments::ActivateOptions;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
+use crate::ha_failover;
+use crate::ha_nodes::{self, Trouble};
 use crate::init_standby::peer_text;
 use crate::prompt;
 use crate::report::{self, Report};
-use crate::rpc;
 use crate::state_detail;
 use crate::usage::{self, Command, Object};
-
-/// Progress lines come at least this often while a takeover goes on.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 pub async fn run(options: &ActivateOptions) -> anyhow::Result<Done> {
     let object = match usage::object(Command::Activate, &options.objects) {
@@ -64,7 +60,13 @@ pub async fn run_in(
     if cluster.primary().is_none() {
         report.info("HAWQ master is not running, skip");
     }
-    if !activate(&environment, &report, target, options).await? {
+    if let Some(loss) = ha_failover::loss(&cluster, target).filter(|_| options.allow_data_loss) {
+        report.warning(&loss);
+        if !prompt::ask("Continue although that is lost", options.common.no_prompt)? {
+            return Ok(Done::Badly);
+        }
+    }
+    if !activate(&environment, &report, target, options).await {
         return Ok(Done::Badly);
     }
     if let Err(error) = name_primary(environment.site, &report, target, &cluster) {
@@ -103,41 +105,24 @@ async fn activate(
     report: &Report,
     target: &NodeView,
     options: &ActivateOptions,
-) -> anyhow::Result<bool> {
+) -> bool {
+    let request = ActivateRequest {
+        force: options.force,
+        switchover: options.switchover,
+        allow_data_loss: options.allow_data_loss,
+    };
     let access = environment.access();
-    let mut client = match rpc::connect(&target.rpc_address(), &access).await {
-        Ok(client) => client,
-        Err(problem) => {
-            report.error(&format!("standby master '{}': {problem}", target.host));
-            return Ok(false);
-        }
-    };
-    let request = ActivateRequest { force: options.force, switchover: options.switchover };
-    let mut stream = match rpc::bounded(client.activate(request)).await {
-        Ok(stream) => stream,
-        Err(problem) => {
+    let mut show = |line: &Progress| show(report, line);
+    match ha_nodes::order_takeover(&access, target, request, &mut show).await {
+        Ok(()) => true,
+        Err(Trouble::Refused(problem) | Trouble::Lost(problem)) => {
             report.error(&problem);
-            return Ok(false);
+            false
         }
-    };
-    loop {
-        let next = tokio::time::timeout(SILENCE_MAX, stream.message()).await;
-        let problem = match next {
-            Ok(Ok(Some(progress))) => match show(report, &progress) {
-                Some(ok) => return Ok(ok),
-                None => continue,
-            },
-            Ok(Ok(None)) => "the standby ended the connection without an outcome".to_owned(),
-            Ok(Err(status)) => rpc::explain(&status),
-            Err(_) => "the standby said nothing for 60 s; see \"hawq state\"".to_owned(),
-        };
-        report.error(&problem);
-        return Ok(false);
     }
 }
 
-/// The outcome, when this was the last line.
-fn show(report: &Report, progress: &Progress) -> Option<bool> {
+fn show(report: &Report, progress: &Progress) {
     let level = match progress.level.as_str() {
         "ERROR" => Level::Error,
         "WARNING" => Level::Warning,
@@ -146,7 +131,6 @@ fn show(report: &Report, progress: &Progress) -> Option<bool> {
     if !progress.text.is_empty() {
         report.log(level, &progress.text);
     }
-    progress.finished.then_some(progress.ok)
 }
 
 /// Names the new primary in the site file and removes the standby, as HAWQ does.

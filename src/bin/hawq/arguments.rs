@@ -107,9 +107,12 @@ pub struct ActivateOptions {
     pub objects: Vec<String>,
     #[command(flatten)]
     pub common: Common,
-    /// Activate although commits may be lost; what is known of them is printed.
+    /// Manual mode: activate although commits may be lost; what is known of them is printed.
     #[arg(long)]
     pub force: bool,
+    /// In any mode: activate although acknowledged rows may be lost; asks, and says how much.
+    #[arg(long)]
+    pub allow_data_loss: bool,
     /// Planned: the primary that still answers hands over and becomes the standby.
     #[arg(long)]
     pub switchover: bool,

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use aerie::proto::v1::control_server::{Control, ControlServer};
 use aerie::proto::v1::{
     ActivateRequest, AdmitRequest, DigestReply, DigestRequest, DisableRequest, EnableRequest,
-    ForceOpenRequest, Mode, Outcome, PauseRequest, Progress, ReleaseRequest, RemoveRequest,
-    ReportEndRequest, ReseedRequest, StatusReply, StatusRequest, StopRequest,
+    ForceOpenRequest, HistoryReply, HistoryRequest, Mode, Outcome, PauseRequest, Progress,
+    ReignEntry, ReleaseRequest, RemoveRequest, ReportEndRequest, ReseedRequest, StatusReply,
+    StatusRequest, StopRequest,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -20,7 +21,11 @@ pub const SECRET: &str = "hush";
 pub struct FakeNode {
     pub reply: Arc<Mutex<StatusReply>>,
     pub progress: Vec<Progress>,
+    pub reigns: Vec<ReignEntry>,
     pub activations: Arc<Mutex<Vec<ActivateRequest>>>,
+    /// What a takeover that is asked for makes of this node, and of others.
+    pub becomes: Vec<(Arc<Mutex<StatusReply>>, StatusReply)>,
+    pub releases: Arc<Mutex<Vec<u32>>>,
 }
 
 impl FakeNode {
@@ -66,6 +71,9 @@ impl Control for FakeNode {
         request: Request<ActivateRequest>,
     ) -> Result<Response<Self::ActivateStream>, Status> {
         self.activations.lock().unwrap().push(*request.get_ref());
+        for (node, reply) in &self.becomes {
+            *node.lock().unwrap() = reply.clone();
+        }
         let (sender, receiver) = mpsc::channel(self.progress.len().max(1));
         for progress in &self.progress {
             sender.send(Ok(progress.clone())).await.unwrap();
@@ -101,8 +109,13 @@ impl Control for FakeNode {
         done()
     }
 
-    async fn release(&self, _: Request<ReleaseRequest>) -> Result<Response<Outcome>, Status> {
+    async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<Outcome>, Status> {
+        self.releases.lock().unwrap().push(request.get_ref().to);
         done()
+    }
+
+    async fn history(&self, _: Request<HistoryRequest>) -> Result<Response<HistoryReply>, Status> {
+        Ok(Response::new(HistoryReply { reigns: self.reigns.clone() }))
     }
 
     async fn pause(&self, request: Request<PauseRequest>) -> Result<Response<Outcome>, Status> {

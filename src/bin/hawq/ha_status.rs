@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
+use crate::ha_history;
 use crate::report;
 use crate::state_detail;
 
@@ -51,6 +52,9 @@ fn lines(cluster: &Cluster) -> Vec<(String, String)> {
         Some(view) => add("primary", primary(view)),
         None => add("primary", format!("none: {}", state_detail::why_no_primary(cluster))),
     }
+    for alarm in state_detail::alarms(cluster) {
+        add("ALARM", alarm);
+    }
     let Some(record) = cluster.record() else { return lines };
     add("mode", state_detail::failover_mode(record));
     add("epoch", format!("{}, record version {}", Epoch(record.epoch), record.version));
@@ -58,6 +62,11 @@ fn lines(cluster: &Cluster) -> Vec<(String, String)> {
     let order = order_of_standbys(record);
     add("next", node_list(order.iter().map(|entry| entry.node)));
     let reply = cluster.primary().and_then(NodeView::reply);
+    add("lease", lease(reply));
+    add("coordinator", coordinator(cluster, record));
+    if let Some(reign) = reply.and_then(|reply| reply.reign.as_ref()) {
+        add("last change", ha_history::cause(reign));
+    }
     for view in cluster.nodes.iter().filter(|view| view.node != record.primary) {
         add(&format!("standby {}", view.node), standby(view, reply));
     }
@@ -65,6 +74,33 @@ fn lines(cluster: &Cluster) -> Vec<(String, String)> {
         add("commits wait", sentence.clone());
     }
     lines
+}
+
+fn lease(primary: Option<&StatusReply>) -> String {
+    let Some(reply) = primary else { return "no primary".to_owned() };
+    match reply.lease_left_ms {
+        Some(left) => format!("{} ms, {left} ms left for reads", reply.lease_ms),
+        None => format!("{} ms, not needed now", reply.lease_ms),
+    }
+}
+
+/// Who holds the record, and what went wrong with it last.
+fn coordinator(cluster: &Cluster, record: &ClusterState) -> String {
+    let problem = cluster.nodes.iter().find_map(|view| {
+        let problem = &view.reply()?.coordinator_trouble;
+        (!problem.is_empty()).then(|| format!("node {}: {problem}", view.node))
+    });
+    let voters = record.voters.iter().flat_map(|set| &set.voters);
+    let names: Vec<&str> = voters.map(|voter| voter.name.as_str()).collect();
+    let who = match record.mode() {
+        Mode::Embedded => format!("voters {}", names.join(", ")),
+        Mode::Zookeeper => "ZooKeeper".to_owned(),
+        Mode::Manual | Mode::Unspecified => "a person".to_owned(),
+    };
+    match problem {
+        Some(problem) => format!("{who}; {problem}"),
+        None => who,
+    }
 }
 
 fn primary(view: &NodeView) -> String {
@@ -109,6 +145,7 @@ fn mode_word(mode: Mode) -> &'static str {
 fn object(cluster: &Cluster) -> Value {
     let record = cluster.record();
     let primary = cluster.primary();
+    let reign = primary.and_then(|view| view.reply()?.reign.as_ref());
     json!({
         "primary": primary.map(|view| view.node),
         "no_primary_reason": primary.is_none().then(|| state_detail::why_no_primary(cluster)),
@@ -120,6 +157,10 @@ fn object(cluster: &Cluster) -> Value {
         "next": record.map(|record| {
             order_of_standbys(record).iter().map(|entry| entry.node).collect::<Vec<_>>()
         }),
+        "alarms": state_detail::alarms(cluster),
+        "coordinator": record.map(|record| coordinator(cluster, record)),
+        "last_change": reign.map(ha_history::object),
+        "lease_ms": primary.and_then(|view| Some(view.reply()?.lease_ms)),
         "commits_wait": primary.and_then(NodeView::reply).map(|reply| reply.commits_wait.clone()),
     })
 }

@@ -5,7 +5,8 @@
 //! a standby may take over, or a primary may open, the nodes decide.
 //!
 //! Exit codes, as HAWQ's callers know them: 0 done (for `state`: an open primary answered),
-//! 1 anything else. `hawq state -e` exits 1 also when something needs attention.
+//! 1 anything else. `hawq state -e` exits 1 also when something needs attention. The verbs of `hdfs
+//! haadmin` exit 255 where that program does.
 
 mod activate;
 mod arguments;
@@ -17,10 +18,19 @@ mod environment;
 #[cfg(test)]
 mod fake_control;
 mod ha;
+mod ha_drill;
 mod ha_enable;
+mod ha_explain;
+mod ha_failover;
 mod ha_format;
+mod ha_hdfs;
+mod ha_history;
+mod ha_nodes;
 mod ha_pause;
 mod ha_status;
+mod ha_switchover;
+#[cfg(test)]
+mod ha_tests;
 mod init;
 mod init_standby;
 mod launch;
@@ -50,12 +60,14 @@ use arguments::{Arguments, Verb};
 pub enum Done {
     Well,
     Badly,
+    /// Another exit code, for those who imitate another program.
+    Code(u8),
 }
 
 fn main() -> ExitCode {
     // Before any thread exists: later the local offset cannot be read safely.
     report::remember_local_offset();
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(ha::spelled(std::env::args_os())) {
         Ok(arguments) => arguments,
         Err(error) => {
             let wanted = !error.use_stderr();
@@ -73,6 +85,7 @@ fn main() -> ExitCode {
     match runtime.block_on(run(arguments)) {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::Badly) => ExitCode::FAILURE,
+        Ok(Done::Code(code)) => ExitCode::from(code),
         Err(error) => {
             report::complain(&format!("{error:#}"));
             ExitCode::FAILURE

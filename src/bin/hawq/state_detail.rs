@@ -1,6 +1,8 @@
 //! What `hawq state` says after HAWQ's block: each node, its lag, its reasons; segments that are
 //! down, and why; and with no primary, why not, node by node.
 
+use std::collections::BTreeMap;
+
 use aerie::proto::v1::{ClusterState, Mode, SegmentRow, StandbyStatus, StatusReply};
 use aerie::types::{Epoch, Lsn};
 
@@ -49,6 +51,7 @@ pub fn lines(cluster: &Cluster) -> Vec<Line> {
             attention: record.paused,
         });
     }
+    lines.extend(alarms(cluster).into_iter().map(|alarm| alarming(pair("ALARM", &alarm))));
     match primary.and_then(NodeView::reply) {
         Some(reply) => {
             lines.push(mirroring(reply));
@@ -62,6 +65,26 @@ pub fn lines(cluster: &Cluster) -> Vec<Line> {
         lines.extend(segments(reply));
     }
     lines
+}
+
+/// Claims that no rule allows: as nodes have met them, and as their answers show.
+pub fn alarms(cluster: &Cluster) -> Vec<String> {
+    let replies = || cluster.nodes.iter().filter_map(NodeView::reply);
+    let mut alarms: Vec<String> =
+        replies().filter(|r| !r.alarm.is_empty()).map(|r| r.alarm.clone()).collect();
+    let mut owners: BTreeMap<u64, u32> = BTreeMap::new();
+    for view in cluster.nodes.iter().filter(|view| view.is_open_primary()) {
+        let epoch = view.reply().map_or(0, |reply| reply.epoch);
+        if let Some(other) = owners.insert(epoch, view.node) {
+            let (epoch, node) = (Epoch(epoch), view.node);
+            alarms.push(format!(
+                "node {other} and node {node} both claim epoch {epoch}; stop one of them at once"
+            ));
+        }
+    }
+    alarms.sort();
+    alarms.dedup();
+    alarms
 }
 
 /// A line a node.

@@ -5,7 +5,7 @@ use aerie::types::{Epoch, Lsn};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NodeView};
-use crate::state_detail::why_no_primary;
+use crate::state_detail::{alarms, why_no_primary};
 
 pub fn object(cluster: &Cluster) -> Value {
     let primary = cluster.primary();
@@ -14,6 +14,7 @@ pub fn object(cluster: &Cluster) -> Value {
     json!({
         "cluster_id": cluster.nodes.iter().find_map(|v| Some(v.reply()?.cluster_id.clone())),
         "epoch": record.map(|record| Epoch(record.epoch).to_string()),
+        "alarms": alarms(cluster),
         "paused": record.map(|record| record.paused),
         "primary": primary.map(|view| view.node),
         "no_primary_reason": primary.is_none().then(|| why_no_primary(cluster)),

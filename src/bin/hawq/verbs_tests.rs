@@ -18,10 +18,10 @@ use crate::usage::Object;
 use crate::{activate, ha_pause, state, state_json};
 
 /// A `GPHOME` with the given peers and the secret in its data directory.
-struct Home(tempfile::TempDir);
+pub(crate) struct Home(tempfile::TempDir);
 
 impl Home {
-    fn new(peers: &str, properties: &[(&str, &str)], secret: &str) -> Home {
+    pub(crate) fn new(peers: &str, properties: &[(&str, &str)], secret: &str) -> Home {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir_all(home.path().join("etc")).unwrap();
         fs::create_dir_all(home.path().join("data")).unwrap();
@@ -41,7 +41,7 @@ impl Home {
         Home(home)
     }
 
-    fn environment(&self) -> Environment {
+    pub(crate) fn environment(&self) -> Environment {
         let home = self.0.path().display().to_string();
         Environment::from(&|name| (name == "GPHOME").then(|| home.clone())).unwrap()
     }
@@ -76,17 +76,17 @@ impl Home {
         }
     }
 
-    fn parse(&self, verb: &str, flags: &str) -> Verb {
+    pub(crate) fn parse(&self, verb: &str, flags: &str) -> Verb {
         let line = format!("hawq {verb} -q -l {} {flags}", self.logs());
         Arguments::try_parse_from(line.split_whitespace()).unwrap().verb.unwrap()
     }
 }
 
-fn peer(node: u32, address: SocketAddr) -> String {
+pub(crate) fn peer(node: u32, address: SocketAddr) -> String {
     format!("{node}@{}:{}:{}", address.ip(), address.port(), 1000 + node)
 }
 
-fn record(members: &[(u32, SocketAddr)]) -> Option<ClusterState> {
+pub(crate) fn record(members: &[(u32, SocketAddr)]) -> Option<ClusterState> {
     let members = members
         .iter()
         .map(|(node, address)| MemberEntry {
@@ -100,7 +100,7 @@ fn record(members: &[(u32, SocketAddr)]) -> Option<ClusterState> {
     Some(ClusterState { epoch: 2 << 8 | 1, primary: 1, members, ..ClusterState::default() })
 }
 
-fn reply(node: u32, role: &str) -> StatusReply {
+pub(crate) fn reply(node: u32, role: &str) -> StatusReply {
     StatusReply {
         cluster_id: "c".to_owned(),
         member: Some(Member { node, incarnation: 1 }),
@@ -112,13 +112,13 @@ fn reply(node: u32, role: &str) -> StatusReply {
     }
 }
 
-fn progress(text: &str, finished: bool, ok: bool) -> Progress {
+pub(crate) fn progress(text: &str, finished: bool, ok: bool) -> Progress {
     let level = if finished && !ok { "ERROR" } else { "INFO" };
     Progress { text: text.to_owned(), level: level.to_owned(), finished, ok }
 }
 
 /// Nobody listens there any more.
-async fn dead_address() -> SocketAddr {
+pub(crate) async fn dead_address() -> SocketAddr {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 

@@ -45,7 +45,7 @@ impl Node {
             self.open = false;
             effects.push(Effect::Close { reason: reason.to_owned() });
         }
-        if let Role::Primary(reign) = &mut self.role {
+        if let Some(reign) = self.reign_mut() {
             for (ticket, _) in reign.take_requests() {
                 let answer = Answer::Refused { reason: reason.to_owned() };
                 effects.push(Effect::Answer { ticket, answer });
@@ -180,7 +180,7 @@ impl Node {
         self.weigh_answers(now, effects);
     }
 
-    fn attempt_cause(&self) -> Option<Cause> {
+    pub(crate) fn attempt_cause(&self) -> Option<Cause> {
         match &self.role {
             Role::TakingOver(attempt) => Some(attempt.cause),
             _ => None,
@@ -192,11 +192,15 @@ impl Node {
         let Phase::Inquiring { record, .. } = &attempt.phase else { return };
         let verdict = attempt.weigh(&self.candidate(), record);
         let complete = attempt.complete(self.me, record);
+        // Handed back by the primary itself: only those of its set are still waited for.
+        let given = self.handed_back
+            && matches!(attempt.cause, Cause::Release { .. } | Cause::Person { .. });
+        let enough = complete || given && attempt.heard_the_set(self.me, record);
         match verdict {
             // More answers may yet confirm a damaged tail.
             Err(Refusal::Doubtful) if !complete => {}
             Err(refusal) => self.attempt_refused(now, &refusal, effects),
-            Ok(()) if complete => self.promise_to_stand(now, effects),
+            Ok(()) if enough => self.promise_to_stand(now, effects),
             Ok(()) => {}
         }
     }

@@ -36,6 +36,7 @@ impl Node {
         } else {
             self.ended = Some(ended);
             self.promise.hand_back(now);
+            self.unserved_since = self.primary_heard.or(Some(now));
             self.primary_heard = None;
             if self.stands_at().is_some_and(|at| now >= at) {
                 self.silence(now, effects);

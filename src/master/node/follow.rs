@@ -53,6 +53,7 @@ impl Node {
             | Message::Heartbeat { epoch, .. } => *epoch,
             _ => return,
         };
+        self.watch_claim(from, epoch, effects);
         if from.node == self.me.node || epoch.node() != Some(from.node) {
             return;
         }
@@ -105,6 +106,8 @@ impl Node {
     /// A primary at an epoch that nothing here forbids: follow it, whatever this node was.
     fn follow(&mut self, now: Instant, primary: Member, epoch: Epoch, effects: &mut Vec<Effect>) {
         self.leave_role(&format!("node {} is primary at epoch {epoch}", primary.node), effects);
+        self.handed_back = false;
+        self.unserved_since = None;
         self.control.followed = epoch;
         // What was promised to a candidacy of our own is settled by the higher epoch.
         self.control.promised = Epoch::ZERO;

@@ -13,10 +13,12 @@
 //!     └──────────────────── SteppingDown ◄── higher epoch, release, hung disk ◄─────┘
 //! ```
 
+mod alarm;
 mod attempt;
 mod changes;
 mod enabling;
 mod ended;
+mod explain;
 mod follow;
 mod log;
 mod pause;
@@ -107,6 +109,12 @@ pub struct Node {
     pub(crate) pausing: Option<Pausing>,
     /// While takeovers are paused: the record was looked at, and is not again before then.
     pub(crate) looks_at: Instant,
+    /// The primary that this node followed has handed its reign back.
+    pub(crate) handed_back: bool,
+    /// That reign is known not to have been served since then.
+    pub(crate) unserved_since: Option<Instant>,
+    /// Two claims to one epoch were met: a person must act.
+    pub(crate) alarm: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +157,9 @@ impl Node {
             seeding: None,
             pausing: None,
             looks_at: now,
+            handed_back: false,
+            unserved_since: None,
+            alarm: None,
         };
         node.create_in_doubt = node.decided().is_some();
         effects.push(Effect::Flush { epoch: node.log.history.last_epoch() });
@@ -244,8 +255,8 @@ impl Node {
             answer @ Message::InquiryAnswer { .. } => {
                 self.inquiry_answered(now, from, answer, effects);
             }
-            Message::Release { epoch, to, .. } => {
-                self.release_received(now, from, (epoch, to), effects);
+            Message::Release { epoch, to, stopped_for, .. } => {
+                self.release_received(now, from, (epoch, to, stopped_for), effects);
             }
             from_primary => self.primary_spoke(now, from, from_primary, effects),
         }
@@ -280,6 +291,7 @@ impl Node {
 
     /// Takes over a newer version of the record, from whoever has it.
     pub(crate) fn adopt(&mut self, record: ClusterState, effects: &mut Vec<Effect>) -> bool {
+        self.watch_record(&record, effects);
         let newer = self
             .control
             .record

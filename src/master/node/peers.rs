@@ -1,5 +1,7 @@
 //! What other nodes say to this one: hellos and acks of standbys, refusals, inquiries, releases.
 
+use std::time::Duration;
+
 use crate::ha::Cause;
 use crate::replication::{Progress, Stage};
 use crate::types::{
@@ -198,7 +200,7 @@ impl Node {
         &mut self,
         now: Instant,
         from: Member,
-        (epoch, to): (Epoch, Option<NodeId>),
+        (epoch, to, stopped_for): (Epoch, Option<NodeId>, Duration),
         effects: &mut Vec<Effect>,
     ) {
         let current = epoch == self.control.followed && epoch.node() == Some(from.node);
@@ -207,6 +209,8 @@ impl Node {
         }
         self.promise.hand_back(now);
         self.primary_heard = None;
+        self.handed_back = true;
+        self.unserved_since = Some(now.before(stopped_for));
         if let Some((ticket, _)) = self.awaiting_release.take() {
             self.stand(now, Cause::Person { ticket, force: false }, effects);
         } else if self.automatic() && matches!(self.role, Role::Following(_)) {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ha::{self, Authority};
+use crate::ha::{self, Authority, Cause};
 use crate::replication::{Progress, Stage, SyncSet, commit_point, lease_until};
 use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
 use crate::wal::record::encoded_len;
 
+use super::super::ReignNote;
 use super::super::event::{Effect, Level, Payload, Rejection};
 use super::enabling::Turn;
 use super::requests::Change;
@@ -44,6 +45,12 @@ pub(crate) struct Reign {
     pub(crate) flushed_at: Instant,
     /// Standbys that must leave the set to be seeded (with why), or whose new life must be noted.
     pub(crate) leaving: BTreeMap<NodeId, (Member, String)>,
+    /// Not before then, after a takeover by force (rule 16).
+    pub(crate) opens_after: Instant,
+    /// For the history; the gap is filled in when the reign opens.
+    pub(crate) note: ReignNote,
+    /// Since when nobody has served, where that is known.
+    pub(crate) unserved_since: Option<Instant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,11 +119,10 @@ impl Node {
         record: ClusterState,
         effects: &mut Vec<Effect>,
     ) {
-        let ticket = match &self.role {
-            Role::TakingOver(attempt) => attempt.cause.ticket(),
-            _ => None,
-        };
         let epoch = record.epoch;
+        let cause = self.attempt_cause().unwrap_or(Cause::Restart);
+        let awaited = self.awaiting_release.take().map(|(ticket, _)| ticket);
+        let (note, unserved_since) = self.reign_note(epoch, cause);
         assert!(epoch > self.control.followed, "a reign begins above every epoch followed");
         let text = format!("primary epoch={epoch} lsn={} {record}", self.log.end);
         Self::report(Level::Info, text, effects);
@@ -124,7 +130,11 @@ impl Node {
         self.control.promised = Epoch::ZERO;
         self.know(record.clone(), effects);
         self.yielded_until = None;
+        self.handed_back = false;
+        self.unserved_since = None;
         self.pause_settled(Err("this node took over meanwhile; try again"), effects);
+        let forced = self.automatic() && matches!(cause, Cause::Person { force: true, .. });
+        let opens_after = if forced { now.after(self.settings.lease) } else { now };
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
         let standbys = members
             .map(|(node, entry)| {
@@ -150,8 +160,12 @@ impl Node {
             flushing_since: None,
             flushed_at: now,
             leaving: BTreeMap::new(),
+            opens_after,
+            note,
+            unserved_since,
         };
-        reign.requests.extend(ticket.map(|ticket| (ticket, Change::Opened)));
+        let tickets = cause.ticket().into_iter().chain(awaited);
+        reign.requests.extend(tickets.map(|ticket| (ticket, Change::Opened)));
         self.role = Role::Primary(Box::new(reign));
         let opens_at = self.append(now, Payload::EpochStart, effects);
         if let Some(reign) = self.reign_mut() {
@@ -240,10 +254,11 @@ impl Node {
             self.finish_release(now, effects);
             return;
         };
-        if reign.opened || applied < reign.opens_at {
+        if reign.opened || applied < reign.opens_at || now < reign.opens_after {
             return;
         }
         reign.opened = true;
+        reign.note.gap = reign.unserved_since.map(|since| now.since(since));
         let epoch = reign.epoch;
         self.open = true;
         effects.push(Effect::Open { fence: ha::fence(epoch) });
@@ -329,7 +344,7 @@ impl Node {
         self.repeat_change(now, effects);
         self.turn_if_due(now, effects);
         self.change_if_due(now, effects);
-        self.finish_release(now, effects);
+        self.open_when_committed(now, effects);
     }
 
     fn send_heartbeats(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -344,25 +359,6 @@ impl Node {
             let message = Message::Heartbeat { epoch, write_lsn, commit_lsn, sent_at, record };
             effects.push(Effect::Send { to: *to, message });
         }
-    }
-
-    /// Rule 11: a primary whose log device does not answer lets go, although its CPU is fine. In
-    /// manual mode nobody would take over, so it only says so.
-    fn disk_hangs(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let text = "the log device has not completed a flush within ha_disk_timeout".to_owned();
-        Self::report(Level::Error, text.clone(), effects);
-        let automatic = self.automatic();
-        let Some(reign) = self.reign_mut() else { return };
-        if !automatic {
-            reign.flushing_since = Some(now);
-            return;
-        }
-        let (epoch, end) = (reign.epoch, self.log.flushed);
-        self.yielded_until = Some(now.after(self.settings.release_timeout()));
-        for to in self.others() {
-            effects.push(Effect::Send { to, message: Message::Release { epoch, end, to: None } });
-        }
-        self.join(now, &text, effects);
     }
 
     /// Until when reads may be served here; `None` while some promise is missing.

@@ -1,8 +1,10 @@
 //! Handing the reign back: at an operator's word the primary finishes what it has accepted and
 //! tells the others, of whom the named one takes over at once.
 
-use crate::types::{Instant, Message, NodeId};
+use crate::ha::Cause;
+use crate::types::{Epoch, Instant, Message, NodeId};
 
+use super::super::ReignNote;
 use super::super::event::{Answer, Effect, Level};
 use super::{Node, Role};
 
@@ -44,12 +46,14 @@ impl Node {
             return;
         }
         let (epoch, end, to, ticket) = (reign.epoch, self.log.end, *to, *ticket);
+        let stopped_for = self.settings.release_timeout().saturating_sub(until.since(now));
         self.yielded_until = Some(now.after(self.settings.release_timeout()));
         self.open = false;
         let reason = "the reign was handed back".to_owned();
         effects.push(Effect::Close { reason: reason.clone() });
         for node in self.others() {
-            effects.push(Effect::Send { to: node, message: Message::Release { epoch, end, to } });
+            let message = Message::Release { epoch, end, to, stopped_for };
+            effects.push(Effect::Send { to: node, message });
         }
         let text = format!("released epoch={epoch} lsn={end}");
         Self::report(Level::Info, text.clone(), effects);
@@ -63,5 +67,56 @@ impl Node {
         if let Some((ticket, _)) = self.awaiting_release.take() {
             Self::refuse_request(ticket, "the primary did not release its reign in time", effects);
         }
+    }
+
+    /// What the history will say of the reign that begins, and since when nobody has served.
+    pub(crate) fn reign_note(&self, epoch: Epoch, cause: Cause) -> (ReignNote, Option<Instant>) {
+        let before = self.control.record.as_ref();
+        let primary = before.map_or(0, |record| record.primary.get());
+        let end = self.log.end;
+        let outside = before.is_some_and(|record| !record.is_in_sync(self.me));
+        let text = match cause {
+            Cause::Restart => "the primary restarted".to_owned(),
+            Cause::Again { above } => format!("went on above the promised epoch {above}"),
+            Cause::Silence => format!("failover: node {primary} was not heard"),
+            Cause::Ended { node, .. } => format!("failover: the process of node {node} ended"),
+            Cause::Release { named: true } => format!("switchover from node {primary}"),
+            Cause::Release { named: false } => format!("node {primary} handed its reign back"),
+            Cause::Person { force: false, .. } if self.handed_back => {
+                format!("switchover from node {primary}")
+            }
+            Cause::Person { force: true, .. } if outside => format!(
+                "activated by force outside the in-sync set: what node {primary} acknowledged \
+                 after {end} is lost"
+            ),
+            Cause::Person { force: true, .. } => format!("activated by force for node {primary}"),
+            Cause::Person { force: false, .. } => format!("activated for node {primary}"),
+            Cause::Enable { .. } => "automatic failover was enabled".to_owned(),
+            Cause::StayManual { .. } => "manual mode goes on".to_owned(),
+            Cause::ForcedRestart { .. } => "opened by force without hearing from others".to_owned(),
+        };
+        let since = self.unserved_since.or(self.primary_heard);
+        let since = since.filter(|_| !cause.from_itself());
+        (ReignNote { epoch, start: end, cause: text, gap: None }, since)
+    }
+
+    /// Rule 11: a primary whose log device does not answer lets go, although its CPU is fine. In
+    /// manual mode nobody would take over, so it only says so.
+    pub(crate) fn disk_hangs(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let text = "the log device has not completed a flush within ha_disk_timeout".to_owned();
+        Self::report(Level::Error, text.clone(), effects);
+        let (automatic, disk_timeout) = (self.automatic(), self.settings.disk_timeout);
+        let Some(reign) = self.reign_mut() else { return };
+        if !automatic {
+            reign.flushing_since = Some(now);
+            return;
+        }
+        let (epoch, end) = (reign.epoch, self.log.flushed);
+        self.yielded_until = Some(now.after(self.settings.release_timeout()));
+        for to in self.others() {
+            let message = Message::Release { epoch, end, to: None, stopped_for: disk_timeout };
+            effects.push(Effect::Send { to, message });
+        }
+        self.join(now, &text, effects);
     }
 }

@@ -3,6 +3,7 @@
 use crate::replication::Stage;
 use crate::types::{ClusterState, Epoch, Instant, Lsn, Member};
 
+use super::super::ReignNote;
 use super::{Node, Role};
 use crate::ha::Phase;
 
@@ -31,6 +32,15 @@ pub struct NodeView {
     pub seeding: Option<String>,
     /// Commits wait for a change of the record whose outcome is unknown: why.
     pub commits_wait: Option<String>,
+    /// Two claims to one epoch.
+    pub alarm: Option<String>,
+    /// Of a standby: what forbids a takeover, and what forbids it without a person.
+    pub cannot_stand: Vec<String>,
+    pub not_by_itself: Vec<String>,
+    /// Before then it has promised not to stand (rule 9).
+    pub promise_until: Instant,
+    /// Of a primary: its reign, as the history has it.
+    pub reign: Option<ReignNote>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +78,11 @@ impl Node {
             readable_until: self.readable_until(),
             seeding: self.seeding.as_ref().map(|seeding| seeding.reason.clone()),
             commits_wait: self.commits_wait(),
+            alarm: self.alarm.clone(),
+            cannot_stand: if self.is_standby() { self.cannot_stand() } else { Vec::new() },
+            not_by_itself: if self.is_standby() { self.not_by_itself() } else { Vec::new() },
+            promise_until: self.promise.until(),
+            reign: self.reign().map(|reign| reign.note.clone()),
         }
     }
 

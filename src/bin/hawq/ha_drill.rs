@@ -1,0 +1,92 @@
+//! `hawq ha drill`: a switchover there and one back, so that a failover is not the first of its
+//! kind. Refused while anything is wrong; it says what.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Done;
+use crate::cluster::{Cluster, NodeView};
+use crate::environment::Environment;
+use crate::ha_failover;
+use crate::ha_nodes;
+use crate::ha_switchover::{self, Switched};
+use crate::report;
+use crate::state_detail;
+
+/// How long the node that handed over may take to be in sync again.
+const REJOIN_MAX: Duration = Duration::from_secs(60);
+
+const REJOIN_PAUSE: Duration = Duration::from_millis(200);
+
+pub async fn run_in(environment: &Environment) -> anyhow::Result<Done> {
+    match drill(environment).await {
+        Ok(()) => Ok(Done::Well),
+        Err(problem) => {
+            report::complain(&problem);
+            Ok(Done::Badly)
+        }
+    }
+}
+
+async fn drill(environment: &Environment) -> Result<(), String> {
+    let cluster = Cluster::ask(environment).await;
+    let home = healthy(&cluster)?;
+    let away = switched(environment, None).await?;
+    let back = wait_in_sync(environment, home).await;
+    if let Err(problem) = back {
+        return Err(format!("the way back is not gone: {problem}; node {away} stays primary"));
+    }
+    switched(environment, Some(&home.to_string())).await?;
+    report::print("the drill is done");
+    Ok(())
+}
+
+/// The primary's number, where nothing needs attention.
+fn healthy(cluster: &Cluster) -> Result<u32, String> {
+    let Some(primary) = cluster.primary() else {
+        return Err(format!("no drill: {}", state_detail::why_no_primary(cluster)));
+    };
+    let wrong: Vec<String> = state_detail::lines(cluster)
+        .into_iter()
+        .filter(|line| line.attention && !line.text.starts_with("-   Segment "))
+        .map(|line| line.text)
+        .collect();
+    if wrong.is_empty() {
+        return Ok(primary.node);
+    }
+    Err(format!("no drill while something needs attention:\n{}", wrong.join("\n")))
+}
+
+async fn switched(environment: &Environment, to: Option<&str>) -> Result<u32, String> {
+    match ha_switchover::switch_over(environment, to).await? {
+        Switched::Already { node } => Ok(node),
+        Switched::To { node, from, gap_us } => {
+            report::print(&ha_switchover::sentence(from, node, gap_us));
+            Ok(node)
+        }
+    }
+}
+
+async fn wait_in_sync(environment: &Environment, node: u32) -> Result<(), String> {
+    let until = Instant::now() + REJOIN_MAX;
+    loop {
+        let cluster = Cluster::ask(environment).await;
+        let name = node.to_string();
+        let reply = ha_nodes::find(&cluster, &name)?.reply();
+        let follows = reply.is_some_and(|r| r.role == "in-sync" && ha_failover::is_safe(r));
+        // As the primary counts it too: the standby's own word may be of before.
+        let counted = cluster.primary().and_then(NodeView::reply).is_some_and(|primary| {
+            let mut standbys = primary.standbys.iter();
+            standbys.any(|s| s.in_sync && s.member.is_some_and(|member| member.node == node))
+        });
+        if follows && counted {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            let seconds = REJOIN_MAX.as_secs();
+            return Err(format!("node {node} is not in sync again within {seconds} s"));
+        }
+        tokio::time::sleep(REJOIN_PAUSE).await;
+    }
+}

@@ -1,0 +1,176 @@
+//! `hawq ha explain`: for each standby whether it could take over now, by which rule not, and what
+//! would be lost with it. Each standby tells of itself; nothing is tried.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::Done;
+use crate::cluster::{Cluster, NodeView};
+use crate::environment::Environment;
+use crate::ha_failover;
+use crate::ha_status;
+use crate::report;
+use crate::state_detail;
+
+#[derive(Debug, Args)]
+pub struct ExplainOptions {
+    /// One JSON array instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub async fn run_in(environment: &Environment, options: &ExplainOptions) -> anyhow::Result<Done> {
+    let cluster = Cluster::ask(environment).await;
+    if cluster.record().is_none() {
+        report::complain(&state_detail::why_no_primary(&cluster));
+        return Ok(Done::Badly);
+    }
+    let verdicts = verdicts(&cluster);
+    if options.json {
+        let values: Vec<Value> = verdicts.iter().map(Verdict::object).collect();
+        report::print(&serde_json::to_string_pretty(&values)?);
+    } else {
+        for verdict in &verdicts {
+            verdict.lines().iter().for_each(|line| report::print(line));
+        }
+    }
+    let able = verdicts.iter().any(|verdict| verdict.able());
+    Ok(if able { Done::Well } else { Done::Badly })
+}
+
+/// What is to be said of one standby.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Verdict {
+    node: u32,
+    /// Why it cannot take over without loss, by rule.
+    cannot: Vec<String>,
+    /// Why it would not by itself, by rule.
+    not_by_itself: Vec<String>,
+    /// Its place among those that would.
+    place: Option<usize>,
+    lost: Option<String>,
+}
+
+fn verdicts(cluster: &Cluster) -> Vec<Verdict> {
+    let Some(record) = cluster.record() else { return Vec::new() };
+    let primary = cluster.primary().map_or(record.primary, |view| view.node);
+    let order: Vec<u32> =
+        ha_status::order_of_standbys(record).iter().map(|entry| entry.node).collect();
+    let standbys = cluster.nodes.iter().filter(|view| view.node != primary);
+    standbys.map(|view| verdict(cluster, view, &order)).collect()
+}
+
+fn verdict(cluster: &Cluster, view: &NodeView, order: &[u32]) -> Verdict {
+    let node = view.node;
+    let place = order.iter().position(|number| *number == node);
+    match &view.answer {
+        Err(problem) => Verdict {
+            node,
+            cannot: vec![format!("it does not answer: {problem}")],
+            not_by_itself: Vec::new(),
+            place: None,
+            lost: None,
+        },
+        Ok(reply) => Verdict {
+            node,
+            cannot: reply.cannot_stand.clone(),
+            not_by_itself: reply.not_by_itself.clone(),
+            place: place.filter(|_| reply.not_by_itself.is_empty()),
+            lost: ha_failover::loss(cluster, view),
+        },
+    }
+}
+
+impl Verdict {
+    fn able(&self) -> bool {
+        self.cannot.is_empty()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let node = self.node;
+        if !self.able() {
+            let mut lines = vec![format!("node {node} cannot take over:")];
+            lines.extend(self.cannot.iter().map(|reason| format!("  {reason}")));
+            lines.extend(self.lost.iter().map(|lost| format!("  by force: {lost}")));
+            return lines;
+        }
+        let how = match self.place {
+            Some(0) => "by itself, before all others".to_owned(),
+            Some(place) => format!("by itself, as number {}", place + 1),
+            None => "at a person's word".to_owned(),
+        };
+        let mut lines = vec![format!("node {node} can take over {how}; nothing would be lost")];
+        lines.extend(self.not_by_itself.iter().map(|reason| format!("  {reason}")));
+        lines
+    }
+
+    fn object(&self) -> Value {
+        json!({
+            "node": self.node,
+            "able": self.able(),
+            "cannot": self.cannot,
+            "not_by_itself": self.not_by_itself,
+            "place": self.place.map(|place| place + 1),
+            "lost": self.lost,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aerie::proto::v1::{ClusterState, Member, MemberEntry, StatusReply};
+
+    use super::*;
+
+    #[test]
+    fn each_standby_is_judged_by_what_it_says() {
+        let entry = |node| MemberEntry { node, priority: 1, ..MemberEntry::default() };
+        let record = ClusterState {
+            primary: 1,
+            members: vec![entry(1), entry(2), entry(3), entry(4)],
+            in_sync: vec![Member { node: 2, incarnation: 1 }],
+            ..ClusterState::default()
+        };
+        let view = |node: u32, answer: Result<StatusReply, &str>| NodeView {
+            node,
+            host: "h".to_owned(),
+            rpc_port: 1,
+            pg_port: 1,
+            answer: answer.map(Box::new).map_err(str::to_owned),
+        };
+        let primary = StatusReply {
+            role: "primary".to_owned(),
+            open: true,
+            commit_lsn: 100,
+            record: Some(record),
+            ..StatusReply::default()
+        };
+        let behind = StatusReply {
+            cannot_stand: vec!["rule 6: it is not in the recorded in-sync set".to_owned()],
+            flush_lsn: 60,
+            ..StatusReply::default()
+        };
+        let fine = StatusReply::default();
+        let nodes = vec![
+            view(1, Ok(primary)),
+            view(2, Ok(fine)),
+            view(3, Ok(behind)),
+            view(4, Err("connection refused")),
+        ];
+        let verdicts = verdicts(&Cluster { nodes });
+        let lines: Vec<String> = verdicts.iter().flat_map(Verdict::lines).collect();
+        assert_eq!(
+            lines,
+            [
+                "node 2 can take over by itself, before all others; nothing would be lost",
+                "node 3 cannot take over:",
+                "  rule 6: it is not in the recorded in-sync set",
+                "  by force: node 3: rule 6: it is not in the recorded in-sync set; its log ends \
+                 at 0/3C, and whatever was acknowledged after that would be lost (40 bytes of it \
+                 are known of)",
+                "node 4 cannot take over:",
+                "  it does not answer: connection refused",
+            ]
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! The verbs of `hdfs haadmin`, with its outputs, so that scripts written for HDFS do here.
+//!
+//! `active` is an open primary, `standby` any other node. As there, what fails goes to standard
+//! error and the exit code is 255 (HDFS's -1). Unlike there every way to become active goes through
+//! the rules: `--forceactive` is `--allow-data-loss`, and `--forcefence` changes nothing, since a
+//! takeover fences the node that it replaces by its epoch in any case.
+
+use aerie::proto::v1::{ActivateRequest, ReleaseRequest};
+use clap::Args;
+
+use crate::Done;
+use crate::cluster::{Cluster, NodeView};
+use crate::environment::Environment;
+use crate::ha_nodes::{self, Trouble};
+use crate::ha_switchover::{self, Switched};
+use crate::report;
+use crate::rpc::{self, Access};
+
+/// HDFS's -1, as a shell sees it.
+const FAILED: Done = Done::Code(255);
+
+#[derive(Debug, Args)]
+pub struct NodeArgument {
+    /// Node number, host or host:port.
+    pub node: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ActiveOptions {
+    /// Node number, host or host:port.
+    pub node: String,
+    /// Also where acknowledged rows may be lost.
+    #[arg(long)]
+    pub forceactive: bool,
+}
+
+/// `failover FROM TO`.
+#[derive(Debug)]
+pub struct HdfsFailover {
+    pub from: String,
+    pub to: String,
+    pub forceactive: bool,
+}
+
+fn ended(verb: &str, result: Result<(), String>) -> anyhow::Result<Done> {
+    match result {
+        Ok(()) => Ok(Done::Well),
+        Err(problem) => {
+            report::complain(&format!("{verb}: {problem}"));
+            Ok(FAILED)
+        }
+    }
+}
+
+pub fn state_of(view: &NodeView) -> &'static str {
+    if view.is_open_primary() { "active" } else { "standby" }
+}
+
+pub async fn get_service_state(environment: &Environment, name: &str) -> anyhow::Result<Done> {
+    let cluster = Cluster::ask(environment).await;
+    let answered = answering(&cluster, name);
+    ended("Operation failed", answered.map(|view| report::print(state_of(view))))
+}
+
+pub async fn get_all_service_state(environment: &Environment) -> anyhow::Result<Done> {
+    let cluster = Cluster::ask(environment).await;
+    for view in &cluster.nodes {
+        let place = format!("{}:{}", view.host, view.pg_port);
+        let state = match &view.answer {
+            Ok(_) => state_of(view).to_owned(),
+            Err(problem) => format!("Failed to connect: {problem}"),
+        };
+        report::print(&format!("{place:<50} {state:<10}"));
+    }
+    Ok(Done::Well)
+}
+
+/// Healthy: it serves, or could take over.
+pub async fn check_health(environment: &Environment, name: &str) -> anyhow::Result<Done> {
+    let cluster = Cluster::ask(environment).await;
+    let view = match answering(&cluster, name) {
+        Ok(view) => view,
+        Err(problem) => return ended("Operation failed", Err(problem)),
+    };
+    let Some(reply) = view.reply() else { return Ok(FAILED) };
+    let sick = [&reply.alarm, &reply.commits_wait].into_iter().find(|text| !text.is_empty());
+    let sick = sick.cloned().or_else(|| match () {
+        () if view.is_open_primary() => None,
+        () if reply.role == "primary" => Some(reply.closed_reason.clone()),
+        () => (!reply.cannot_stand.is_empty()).then(|| reply.cannot_stand.join("; ")),
+    });
+    ended("Health check failed", sick.map_or(Ok(()), Err))
+}
+
+pub async fn transition_to_active(
+    environment: &Environment,
+    options: &ActiveOptions,
+) -> anyhow::Result<Done> {
+    let cluster = Cluster::ask(environment).await;
+    let result = become_active(environment, &cluster, &options.node, options.forceactive).await;
+    ended("transitionToActive", result)
+}
+
+async fn become_active(
+    environment: &Environment,
+    cluster: &Cluster,
+    name: &str,
+    forced: bool,
+) -> Result<(), String> {
+    let target = answering(cluster, name)?;
+    match cluster.primary() {
+        Some(primary) if primary.node == target.node => return Ok(()),
+        Some(primary) => return Err(format!("node {} is already active", primary.node)),
+        None => {}
+    }
+    take_over(environment, target, forced).await
+}
+
+async fn take_over(
+    environment: &Environment,
+    target: &NodeView,
+    allow_data_loss: bool,
+) -> Result<(), String> {
+    let request = ActivateRequest { allow_data_loss, ..ActivateRequest::default() };
+    let access = environment.access();
+    let asked = ha_nodes::order_takeover(&access, target, request, &mut |_| {}).await;
+    match asked {
+        Ok(()) => Ok(()),
+        Err(Trouble::Refused(reason)) => Err(reason),
+        Err(Trouble::Lost(problem)) => {
+            let primary = ha_nodes::await_primary(environment, target.node).await;
+            primary.map(drop).map_err(|_| problem)
+        }
+    }
+}
+
+/// The others take over in the order of their priority, where the mode is automatic.
+pub async fn transition_to_standby(environment: &Environment, name: &str) -> anyhow::Result<Done> {
+    let cluster = Cluster::ask(environment).await;
+    let result = async {
+        let view = answering(&cluster, name)?;
+        if !view.is_open_primary() {
+            return Ok(());
+        }
+        release(view, &environment.access()).await
+    };
+    ended("transitionToStandby", result.await)
+}
+
+async fn release(view: &NodeView, access: &Access) -> Result<(), String> {
+    let mut client = rpc::connect(&view.rpc_address(), access).await?;
+    let outcome = rpc::bounded(client.release(ReleaseRequest { to: 0 })).await?;
+    if outcome.ok { Ok(()) } else { Err(outcome.text) }
+}
+
+pub async fn failover(environment: &Environment, options: &HdfsFailover) -> anyhow::Result<Done> {
+    let result = fail_over(environment, options).await;
+    if result.is_ok() {
+        let HdfsFailover { from, to, .. } = options;
+        report::print(&format!("Failover from {from} to {to} successful"));
+    }
+    ended("Failover failed", result)
+}
+
+async fn fail_over(environment: &Environment, options: &HdfsFailover) -> Result<(), String> {
+    let cluster = Cluster::ask(environment).await;
+    let from = ha_nodes::find(&cluster, &options.from)?;
+    let to = answering(&cluster, &options.to)?;
+    if from.node == to.node {
+        return Err("the two are the same node".to_owned());
+    }
+    match cluster.primary() {
+        Some(primary) if primary.node == to.node => Ok(()),
+        Some(primary) if primary.node == from.node => {
+            let name = to.node.to_string();
+            match ha_switchover::switch_over(environment, Some(&name)).await? {
+                Switched::Already { .. } | Switched::To { .. } => Ok(()),
+            }
+        }
+        Some(primary) => Err(format!("node {}, which is neither, is active", primary.node)),
+        None => take_over(environment, to, options.forceactive).await,
+    }
+}
+
+fn answering<'a>(cluster: &'a Cluster, name: &str) -> Result<&'a NodeView, String> {
+    let view = ha_nodes::find(cluster, name)?;
+    match &view.answer {
+        Ok(_) => Ok(view),
+        Err(problem) => Err(format!("node {} does not answer: {problem}", view.node)),
+    }
+}

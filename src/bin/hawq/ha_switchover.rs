@@ -1,0 +1,132 @@
+//! `hawq ha switchover`: the primary hands its reign over to a standby, and nothing is lost.
+//!
+//! The standby asks the primary for its reign, which finishes what it has accepted first. Where the
+//! answer gets lost, the nodes are asked what became of it: typing the command again is safe.
+
+use aerie::proto::v1::{ActivateRequest, Progress};
+use clap::Args;
+
+use crate::Done;
+use crate::cluster::{Cluster, NodeView};
+use crate::environment::Environment;
+use crate::ha_nodes::{self, Trouble};
+use crate::ha_status;
+use crate::report;
+use crate::state_detail;
+
+#[derive(Debug, Args)]
+pub struct SwitchoverOptions {
+    /// The standby that becomes primary: node number, host or host:port [default: the first in
+    /// order].
+    #[arg(long, value_name = "NODE")]
+    pub to: Option<String>,
+}
+
+pub async fn run_in(
+    environment: &Environment,
+    options: &SwitchoverOptions,
+) -> anyhow::Result<Done> {
+    match switch_over(environment, options.to.as_deref()).await {
+        Ok(Switched::Already { node }) => {
+            report::print(&format!("node {node} is the primary already"));
+        }
+        Ok(Switched::To { node, from, gap_us }) => {
+            report::print(&sentence(from, node, gap_us));
+        }
+        Err(problem) => {
+            report::complain(&problem);
+            return Ok(Done::Badly);
+        }
+    }
+    Ok(Done::Well)
+}
+
+/// What came of a switchover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switched {
+    Already {
+        node: u32,
+    },
+    /// `gap_us`: for how long nobody accepted writes, as the two nodes measured it.
+    To {
+        node: u32,
+        from: u32,
+        gap_us: Option<u64>,
+    },
+}
+
+pub async fn switch_over(environment: &Environment, to: Option<&str>) -> Result<Switched, String> {
+    let cluster = Cluster::ask(environment).await;
+    let named = to.map(|name| ha_nodes::find(&cluster, name)).transpose()?;
+    let Some(primary) = cluster.primary() else {
+        return Err(format!(
+            "no primary hands over: {}; \"hawq ha failover\" takes over without it",
+            state_detail::why_no_primary(&cluster)
+        ));
+    };
+    if let Some(view) = named.filter(|view| view.node == primary.node) {
+        return Ok(Switched::Already { node: view.node });
+    }
+    let target = match named {
+        Some(view) => able(view)?,
+        None => first_able(&cluster)?,
+    };
+    let (node, from) = (target.node, primary.node);
+    let request = ActivateRequest { switchover: true, ..ActivateRequest::default() };
+    let access = environment.access();
+    let mut show = |line: &Progress| {
+        if !line.finished {
+            report::print(&line.text);
+        }
+    };
+    let asked = ha_nodes::order_takeover(&access, target, request, &mut show).await;
+    let problem = match asked {
+        Ok(()) => None,
+        Err(Trouble::Refused(reason)) => return Err(format!("node {node}: {reason}")),
+        Err(Trouble::Lost(problem)) => Some(problem),
+    };
+    match ha_nodes::await_primary(environment, node).await {
+        Ok(view) => {
+            let reign = view.reply().and_then(|reply| reply.reign.clone());
+            Ok(Switched::To { node, from, gap_us: reign.and_then(|reign| reign.gap_us) })
+        }
+        Err(cluster) => {
+            let now = cluster.primary().map_or_else(
+                || state_detail::why_no_primary(&cluster),
+                |view| format!("node {} is primary", view.node),
+            );
+            let problem = problem.unwrap_or_else(|| format!("node {node} did not open"));
+            Err(format!("{problem}; now {now}"))
+        }
+    }
+}
+
+/// The first in order that could take over.
+fn first_able(cluster: &Cluster) -> Result<&NodeView, String> {
+    let record = cluster.record().ok_or("no node knows the cluster state")?;
+    let mut problem = String::from("no standby is in the in-sync set (rule 6)");
+    for entry in ha_status::order_of_standbys(record) {
+        let Some(view) = cluster.node(entry.node) else { continue };
+        match able(view) {
+            Ok(view) => return Ok(view),
+            Err(reason) => problem = reason,
+        }
+    }
+    Err(problem)
+}
+
+/// The standby itself decides; what it would refuse is said before anything is asked of it.
+fn able(view: &NodeView) -> Result<&NodeView, String> {
+    let node = view.node;
+    let reply = view.answer.as_ref();
+    let reply = reply.map_err(|problem| format!("node {node} does not answer: {problem}"))?;
+    if reply.cannot_stand.is_empty() {
+        return Ok(view);
+    }
+    Err(format!("node {node} cannot take over: {}", reply.cannot_stand.join("; ")))
+}
+
+pub fn sentence(from: u32, node: u32, gap_us: Option<u64>) -> String {
+    let gap = gap_us.map(|gap| format!("; nobody served for {}", ha_nodes::gap_text(gap)));
+    format!("node {node} is primary, node {from} hands over{}", gap.unwrap_or_default())
+}
