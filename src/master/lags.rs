@@ -48,7 +48,9 @@ mod tests {
     fn the_lag_counts_from_the_first_thing_lacking() {
         let (lags, at) = (Lags::default(), |seconds: u64| Instant(seconds * 1_000_000_000));
         assert_eq!(lags.of(at(9), Lsn(0)), None);
-        [(1, 10), (2, 20), (3, 20), (4, 30)].map(|(time, end)| lags.note(at(time), Lsn(end)));
+        for (time, end) in [(1, 10), (2, 20), (3, 20), (4, 30)] {
+            lags.note(at(time), Lsn(end));
+        }
         let seconds = |lag: Option<Duration>| lag.map(|lag| lag.as_secs());
         assert_eq!(seconds(lags.of(at(9), Lsn(0))), Some(8));
         assert_eq!(seconds(lags.of(at(9), Lsn(10))), Some(7));
