@@ -19,8 +19,7 @@ impl Node {
         if let Role::Joining { again_at, .. } = &mut self.role {
             *again_at = now.after(interval);
         }
-        let held = self.yielded_until.is_some_and(|until| now < until);
-        if self.recorded_primary() && !held {
+        if self.recorded_primary() && !self.yields(now) {
             self.stand(now, Cause::Restart, effects);
             return;
         }
@@ -34,6 +33,11 @@ impl Node {
         if asks {
             self.read_record(0, None, effects);
         }
+    }
+
+    /// It gave its reign away, and leaves the way free to others for a while.
+    pub(crate) fn yields(&self, now: Instant) -> bool {
+        self.yielded_until.is_some_and(|until| now < until)
     }
 
     pub(crate) fn recorded_primary(&self) -> bool {
@@ -63,7 +67,7 @@ impl Node {
         if !cause.keeps_sessions() {
             self.leave_role("this node stands for the reign", effects);
         }
-        self.attempts += 1;
+        self.number_attempt(now);
         let again_at = now.after(self.coordinator_timeout());
         self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
         if !matches!(cause, Cause::Restart) {
@@ -74,6 +78,12 @@ impl Node {
             Self::report(Level::Info, format!("standing for the reign: {why}"), effects);
         }
         self.read_record(self.attempts, Some(cause), effects);
+    }
+
+    /// The boot clock tells the attempts of this process from those of the one before it: a late
+    /// answer to a question of an earlier life must not count in this one.
+    fn number_attempt(&mut self, now: Instant) {
+        self.attempts = (self.attempts + 1).max(now.0);
     }
 
     pub(crate) fn attempt_deadline(attempt: &Attempt) -> Option<Instant> {
@@ -116,7 +126,7 @@ impl Node {
 
     /// Reads once more in the same attempt's name; sessions and tickets keep waiting.
     fn stand_again(&mut self, now: Instant, cause: Cause, effects: &mut Vec<Effect>) {
-        self.attempts += 1;
+        self.number_attempt(now);
         let again_at = now.after(self.coordinator_timeout());
         self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
         let message = self.hello();

@@ -77,7 +77,10 @@ impl Node {
         self.pause_on(now, &record, effects);
         if reading {
             self.judge_record(now, record, effects);
-        } else if matches!(self.role, Role::Joining { .. }) && self.recorded_primary() {
+        } else if matches!(self.role, Role::Joining { .. })
+            && self.recorded_primary()
+            && !self.yields(now)
+        {
             self.join_again(now, effects);
         } else {
             self.dethroned_by(now, &record, effects);
