@@ -7,7 +7,6 @@ mod reign_note;
 mod fatal;
 mod inbox;
 mod node_loop;
-mod node_settings;
 mod performer;
 mod queue;
 

@@ -136,7 +136,7 @@ impl<W: World> NodeLoop<W> {
         let now = self.clock.now();
         self.viewed_at = now;
         let view = self.node.view();
-        self.world.published(&view);
+        self.world.published(now, &view);
         self.view.send_if_modified(|shown| {
             let is_news = view.is_news(shown);
             *shown = Arc::new(view);
