@@ -34,11 +34,8 @@ impl Local {
     }
 
     fn stream(&mut self) -> &Stream {
-        let masters = self.cluster.masters();
-        let hosts = vec!["127.0.0.1"; masters.len()].join(",");
-        let ports: Vec<String> = masters.iter().map(|node| node.pg_port.to_string()).collect();
-        let ports = ports.join(",");
-        self.stream.get_or_insert_with(|| Stream::start(&target(&hosts, &ports), || {}))
+        let target = self.cluster.target();
+        self.stream.get_or_insert_with(|| Stream::start(&target, || {}))
     }
 
     fn settled(&mut self) {
@@ -48,15 +45,9 @@ impl Local {
 
     fn lost(mut self) -> u64 {
         let acknowledged = self.stream.take().map_or(0, Stream::finish);
-        let session = self.cluster.connect().expect("a primary");
+        let session = Session::connect_to(&self.cluster.target()).expect("a primary");
         missing(acknowledged, &session)
     }
-}
-
-fn target(hosts: &str, ports: &str) -> String {
-    format!(
-        "host={hosts} port={ports} user=gpadmin dbname=postgres target_session_attrs=read-write"
-    )
 }
 
 /// The table's comment is the number of the last commit; one that was not answered may be there.
@@ -115,10 +106,8 @@ pub fn host(runs: usize) -> Option<Measured> {
     let hosts = Hosts::automatic(2, 1, &[])?;
     let session = hosts.connect(&hosts.every_master()).expect("session");
     session.execute("create table stream (id int)").expect("create");
-    let addresses: Vec<String> =
-        hosts.every_master().into_iter().map(|it| hosts.fabric.host(it).address.to_string()).collect();
     let place = hosts.fabric.host(hosts.client()).placer();
-    let stream = Stream::start(&target(&addresses.join(","), "5432"), place);
+    let stream = Stream::start(&hosts.target(&hosts.every_master()), place);
     let mut times = Vec::new();
     for _ in 0..runs {
         let old = hosts.synchronized();
@@ -145,7 +134,7 @@ fn with_tables(count: usize, runs: usize) -> Option<Measured> {
     /// Tables of one transaction.
     const BATCH: usize = 500;
     let mut local = Local::start();
-    let session = local.cluster.connect().expect("a primary");
+    let session = Session::connect_to(&local.cluster.target()).expect("a primary");
     for first in (0..count).step_by(BATCH) {
         let table = |number| format!("create table t{number} (id int, what text);");
         let tables: String = (first..(first + BATCH).min(count)).map(table).collect();

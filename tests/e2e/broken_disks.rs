@@ -10,17 +10,18 @@ use crate::cluster::{Cluster, Node, Shape};
 use crate::hosts::Hosts;
 use crate::registers::Registers;
 use crate::run::run;
+use crate::session::Session;
 use crate::wait::{eventually, seconds};
 
 const FIU: &str = "/usr/lib/fiu/fiu_run_preload.so /usr/lib/fiu/fiu_posix_preload.so";
 
-fn cluster() -> Arc<Cluster> {
-    Arc::new(Cluster::start(Shape { standbys: 1, segments: 1 }))
+fn cluster() -> Cluster {
+    Cluster::start(Shape { standbys: 1, segments: 1 })
 }
 
-fn clients(cluster: &Arc<Cluster>) -> Registers {
-    let asked = Arc::clone(cluster);
-    Registers::start(Arc::new(move || asked.connect()))
+fn clients(cluster: &Cluster) -> Registers {
+    let target = cluster.target();
+    Registers::start(Arc::new(move || Session::connect_to(&target)))
 }
 
 /// Starts a master again with a library before its own, and gives it the reign.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::run::{Outcome, Running, attempt, run};
-use crate::session::{Failure, Session};
+use crate::session::Session;
 use crate::traces::{complaints, processes_of};
 use crate::wait::{eventually, seconds};
 
@@ -184,16 +184,16 @@ impl Cluster {
         })
     }
 
-    /// A session with whatever master takes writes, by libpq's rules for several hosts.
-    pub fn connect(&self) -> Result<Session, Failure> {
+    /// A connection string with every master: whichever takes writes serves it.
+    pub fn target(&self) -> String {
         let masters = self.masters();
         let hosts = vec!["127.0.0.1"; masters.len()].join(",");
         let ports: Vec<String> = masters.iter().map(|node| node.pg_port.to_string()).collect();
-        Session::connect_to(&format!(
+        format!(
             "host={hosts} port={} user=gpadmin dbname=postgres connect_timeout=1 \
              target_session_attrs=read-write",
             ports.join(",")
-        ))
+        )
     }
 
     pub fn other_masters(&self, than: &Node) -> Vec<Node> {

@@ -178,13 +178,17 @@ impl Hosts {
     /// A session from the client's host with whatever master of these is the primary, by libpq's
     /// rules: each address in turn, the first that takes writes.
     pub fn connect(&self, masters: &[u8]) -> Result<Session, Failure> {
+        let target = self.target(masters);
+        self.fabric.host(self.client()).run(|| Session::connect_to(&target))
+    }
+
+    pub fn target(&self, masters: &[u8]) -> String {
         let addresses: Vec<String> = masters.iter().map(|host| self.address(*host)).collect();
-        let target = format!(
+        format!(
             "host={} port={PG_PORT} user=gpadmin dbname=postgres connect_timeout=1 \
              target_session_attrs=read-write",
             addresses.join(",")
-        );
-        self.fabric.host(self.client()).run(|| Session::connect_to(&target))
+        )
     }
 
     pub fn every_master(&self) -> Vec<u8> {
