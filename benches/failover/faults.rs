@@ -27,7 +27,7 @@ struct Local {
 
 impl Local {
     fn start() -> Local {
-        let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
+        let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
         let session = Session::connect(cluster.synchronized().pg_port).expect("session");
         session.execute("create table stream (id int)").expect("create");
         Local { cluster, stream: None }

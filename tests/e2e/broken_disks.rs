@@ -16,7 +16,7 @@ use crate::wait::{eventually, seconds};
 const FIU: &str = "/usr/lib/fiu/fiu_run_preload.so /usr/lib/fiu/fiu_posix_preload.so";
 
 fn cluster() -> Cluster {
-    Cluster::start(Shape { standbys: 1, segments: 1 })
+    Cluster::automatic(Shape { standbys: 1, segments: 1 })
 }
 
 fn clients(cluster: &Cluster) -> Registers {

@@ -2,6 +2,7 @@
 //! command as an operator makes one: masters first, then segments, and one host for clients.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,6 +55,7 @@ impl Hosts {
         let secret = hosts.data_dir(1).join("cluster.secret");
         let text = hosts.fabric.host(1).run(|| fs::read_to_string(&secret)).expect("the secret");
         fs::write(&secret_copy, text).expect("the secret");
+        fs::set_permissions(&secret_copy, fs::Permissions::from_mode(0o600)).expect("its mode");
         let secret = secret_copy.display().to_string();
         for host in 2..=masters {
             let arguments = ["init", "standby", "-a", "--secret-file", &secret];
@@ -76,7 +78,7 @@ impl Hosts {
 
     pub fn enable(&self) {
         eventually("automatic failover", READY, || {
-            let outcome = self.hawq(1, &["ha", "enable", "-a"]);
+            let outcome = self.hawq(1, &["ha", "enable"]);
             if outcome.ok() { Ok(()) } else { Err(format!("{outcome:#?}")) }
         });
         self.synchronized();
