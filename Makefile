@@ -9,7 +9,7 @@ DEMO_DIR ?= $(HOME)/.cache/aerie/demo
 DEMO_PORT ?= 15432
 DEMO_ARGS ?=
 
-.PHONY: demo test setup setup-bench demo-failover demo-stop check fix bench test-long
+.PHONY: demo test setup setup-bench demo-failover demo-stop check fix bench bench-failover test-long
 .DEFAULT_GOAL := test
 
 # A cluster on loopback: starts it, shows it at work, leaves it running. A test target is named so
@@ -66,3 +66,7 @@ test-long: setup
 # dependencies keep what [profile.dev.package."*"] says.
 bench: setup setup-bench
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench wire
+
+# From a fault to the first commit after it.
+bench-failover: setup
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench failover

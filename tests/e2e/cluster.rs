@@ -205,6 +205,18 @@ impl Cluster {
         })
     }
 
+    /// A connection string with every master: whichever takes writes serves it.
+    pub fn target(&self) -> String {
+        let masters = self.masters();
+        let hosts = vec!["127.0.0.1"; masters.len()].join(",");
+        let ports: Vec<String> = masters.iter().map(|node| node.pg_port.to_string()).collect();
+        format!(
+            "host={hosts} port={} user=gpadmin dbname=postgres connect_timeout=1 \
+             target_session_attrs=read-write",
+            ports.join(",")
+        )
+    }
+
     pub fn other_masters(&self, than: &Node) -> Vec<Node> {
         self.masters().into_iter().filter(|node| node.name != than.name).collect()
     }
@@ -227,7 +239,13 @@ impl Cluster {
     }
 
     pub fn restart(&self, name: &str) -> Outcome {
+        self.restart_with(name, &[])
+    }
+
+    /// With these in the environment of the node's processes.
+    pub fn restart_with(&self, name: &str, variables: &[(&str, &str)]) -> Outcome {
         let mut command = self.hawq_program();
+        command.envs(variables.iter().copied());
         command.args(["demo", "restart", name, "--dir"]).arg(self.dir());
         run(&mut command, seconds(120))
     }

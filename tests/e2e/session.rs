@@ -24,11 +24,15 @@ pub struct Session {
 
 impl Session {
     pub fn connect(port: u16) -> Result<Session, Failure> {
+        Session::connect_to(&format!("host=127.0.0.1 port={port} user=gpadmin dbname=postgres"))
+    }
+
+    /// By a connection string as libpq has them, several hosts included.
+    pub fn connect_to(target: &str) -> Result<Session, Failure> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|error| broken(&error.to_string()))?;
-        let target = format!("host=127.0.0.1 port={port} user=gpadmin dbname=postgres");
         let connected = runtime
-            .block_on(async { timeout(CONNECT, tokio_postgres::connect(&target, NoTls)).await });
+            .block_on(async { timeout(CONNECT, tokio_postgres::connect(target, NoTls)).await });
         let (client, connection) =
             connected.map_err(|_| broken("no answer to connect"))?.map_err(failure)?;
         runtime.spawn(connection);

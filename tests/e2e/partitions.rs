@@ -1,0 +1,147 @@
+//! Hosts whose network is cut, wholly or in one direction, or slow: no acknowledged row is lost, no
+//! two primaries answer, and the cluster goes on by itself as soon as the rules allow it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::fabric::Wire;
+use crate::hosts::Hosts;
+use crate::registers::Registers;
+use crate::wait::{eventually, seconds};
+
+/// Two masters and a segment that is the witness.
+const WITNESS: u8 = 3;
+
+fn automatic() -> Option<Arc<Hosts>> {
+    Hosts::automatic(2, 1, &[]).map(Arc::new)
+}
+
+fn clients(hosts: &Arc<Hosts>) -> Registers {
+    let asked = Arc::clone(hosts);
+    Registers::start(Arc::new(move || asked.connect(&asked.every_master())))
+}
+
+/// Another master than `old` takes writes.
+fn eventually_moved(hosts: &Hosts, old: u8) -> u8 {
+    eventually("another primary", seconds(60), || {
+        let others: Vec<u8> = hosts.every_master().into_iter().filter(|it| *it != old).collect();
+        let open = others.into_iter().find(|host| hosts.connect(&[*host]).is_ok());
+        open.ok_or_else(|| hosts.report())
+    })
+}
+
+fn go_on(clients: &Registers, hosts: &Hosts) {
+    clients.eventually_write(30, || hosts.report());
+}
+
+#[test]
+fn a_host_that_is_lost_is_replaced_and_comes_back() {
+    let Some(hosts) = automatic() else { return };
+    let old = hosts.primary();
+    let clients = clients(&hosts);
+    go_on(&clients, &hosts);
+    hosts.fabric.isolate(old);
+    let new = eventually_moved(&hosts, old);
+    go_on(&clients, &hosts);
+    assert!(hosts.connect(&[old]).is_err(), "the lost host answers");
+    hosts.fabric.mend();
+    assert_eq!(hosts.synchronized(), new, "it comes back as a standby");
+    go_on(&clients, &hosts);
+    clients.finish();
+}
+
+#[test]
+fn a_cut_between_the_masters_shrinks_the_set_and_moves_nothing() {
+    let Some(hosts) = automatic() else { return };
+    let (primary, standby) = (hosts.primary(), 3 - hosts.primary());
+    let clients = clients(&hosts);
+    go_on(&clients, &hosts);
+    hosts.fabric.between(primary, standby, Some(Wire::Cut));
+    go_on(&clients, &hosts);
+    assert_eq!(hosts.primary(), primary, "the primary reaches the coordinator and stays");
+    hosts.fabric.mend();
+    assert_eq!(hosts.synchronized(), primary);
+    clients.finish();
+}
+
+#[test]
+fn one_way_cuts_never_make_two_primaries() {
+    let Some(hosts) = automatic() else { return };
+    let clients = clients(&hosts);
+    let mut cuts = 0;
+    for _ in 0..2 {
+        for (from, to) in [(1, 2), (2, 1), (1, WITNESS), (WITNESS, 1), (2, WITNESS)] {
+            hosts.fabric.wire(from, to, Some(Wire::Cut));
+            go_on(&clients, &hosts);
+            hosts.fabric.mend();
+            go_on(&clients, &hosts);
+            cuts += 1;
+        }
+    }
+    assert_eq!(cuts, 10);
+    hosts.synchronized();
+    clients.finish();
+}
+
+#[test]
+fn a_primary_cut_from_all_voters_goes_on_while_its_standby_acks() {
+    let Some(hosts) = Hosts::automatic(2, 1, &[]).map(Arc::new) else { return };
+    let primary = hosts.primary();
+    let clients = clients(&hosts);
+    go_on(&clients, &hosts);
+    hosts.fabric.between(1, WITNESS, Some(Wire::Cut));
+    hosts.fabric.between(2, WITNESS, Some(Wire::Cut));
+    go_on(&clients, &hosts);
+    assert_eq!(hosts.primary(), primary);
+    hosts.fabric.mend();
+    hosts.synchronized();
+    clients.finish();
+}
+
+#[test]
+fn slow_wires_below_the_lease_move_nothing() {
+    let Some(hosts) = automatic() else { return };
+    let primary = hosts.primary();
+    let clients = clients(&hosts);
+    for (from, to) in [(1, 2), (2, 1), (1, WITNESS), (2, WITNESS)] {
+        hosts.fabric.wire(from, to, Some(Wire::Slow(Duration::from_millis(20))));
+    }
+    go_on(&clients, &hosts);
+    go_on(&clients, &hosts);
+    assert_eq!(hosts.primary(), primary);
+    hosts.fabric.mend();
+    clients.finish();
+}
+
+#[test]
+fn a_primary_that_sleeps_wakes_up_to_a_new_epoch() {
+    let Some(hosts) = automatic() else { return };
+    let old = hosts.primary();
+    let clients = clients(&hosts);
+    go_on(&clients, &hosts);
+    hosts.signal(old, Signal::SIGSTOP);
+    let new = eventually_moved(&hosts, old);
+    go_on(&clients, &hosts);
+    hosts.signal(old, Signal::SIGCONT);
+    assert_eq!(hosts.synchronized(), new);
+    clients.finish();
+}
+
+#[test]
+fn a_host_without_power_is_replaced() {
+    let Some(hosts) = automatic() else { return };
+    let old = hosts.primary();
+    let clients = clients(&hosts);
+    go_on(&clients, &hosts);
+    // Packets stop first: nobody is told that the processes are gone.
+    hosts.fabric.isolate(old);
+    hosts.kill(old);
+    eventually_moved(&hosts, old);
+    go_on(&clients, &hosts);
+    hosts.fabric.mend();
+    hosts.hawq(old, &["start", "master", "-a"]).expect("start");
+    hosts.synchronized();
+    clients.finish();
+}
