@@ -113,11 +113,14 @@ fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, number)
 }
 
+/// When it arrives, its number, for whom it is, its bytes.
+type UnderWay = (Instant, u64, usize, Vec<u8>);
+
 struct Switch {
     hosts: Arc<Vec<Namespace>>,
     wires: Arc<Mutex<Wires>>,
     /// Ordered by arrival, then by the order in which they were sent.
-    under_way: BinaryHeap<Reverse<(Instant, u64, usize, Vec<u8>)>>,
+    under_way: BinaryHeap<Reverse<UnderWay>>,
     taken: u64,
 }
 

@@ -74,10 +74,10 @@ impl Namespace {
 
     /// Runs `work` on a thread in the namespace: sockets that it makes belong there.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let handles = self.handles();
+        let place = self.placer();
         thread::scope(|scope| {
             let ran = scope.spawn(move || {
-                enter(handles).expect("enter a namespace");
+                place();
                 work()
             });
             ran.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::history::{Operation, check};
 use crate::session::{Failure, Session};
@@ -22,8 +22,6 @@ struct Shared {
     /// The last value written anywhere: every write has one of its own.
     value: AtomicU64,
     acknowledged: AtomicU64,
-    /// Of the commits that were acknowledged, and how long the longest wait for one was.
-    last: Mutex<(Instant, Duration)>,
     histories: Mutex<Vec<Vec<Operation>>>,
 }
 
@@ -47,7 +45,6 @@ impl Registers {
             stop: AtomicBool::new(false),
             value: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
-            last: Mutex::new((Instant::now(), Duration::ZERO)),
             histories: Mutex::new(vec![Vec::new(); REGISTERS]),
         });
         let threads = (0..CLIENTS)
@@ -70,17 +67,6 @@ impl Registers {
             let found = self.acknowledged();
             if found >= wanted { Ok(()) } else { Err(format!("{found}/{wanted}\n{}", report())) }
         });
-    }
-
-    /// Forgets the longest wait for an acknowledged write.
-    pub fn measure_gap(&self) {
-        *self.shared.last.lock().expect("last") = (Instant::now(), Duration::ZERO);
-    }
-
-    /// The longest time without an acknowledged write since `measure_gap`.
-    pub fn gap(&self) -> Duration {
-        let (last, longest) = *self.shared.last.lock().expect("last");
-        longest.max(last.elapsed())
     }
 
     /// Stops the clients; what they saw must fit one copy of each register.
@@ -140,8 +126,6 @@ impl Shared {
         self.note(register, Operation { value, is_write: true, started, ended });
         if answer.is_ok() {
             self.acknowledged.fetch_add(1, Ordering::SeqCst);
-            let mut last = self.last.lock().expect("last");
-            *last = (Instant::now(), last.1.max(last.0.elapsed()));
         }
         // A conflict with another client is no reason to look for another primary.
         answer.map_or_else(|failure| failure.sqlstate == "40001", |()| true)
