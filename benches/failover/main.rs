@@ -1,5 +1,5 @@
-//! `make bench-failover`: how long a cluster takes no commits after a fault, seen by a client with a
-//! multi-host connection string that retries every 20 ms; and whether it loses anything or moves
+//! `make bench-failover`: how long a cluster takes no commits after a fault, seen by a client with
+//! a multi-host connection string that retries every 20 ms; and whether it loses anything or moves
 //! without cause. `docs/performance.md` tells how to read it.
 //!
 //! `FAILOVER_RUNS` (30) runs of each; `FAILOVER_ONLY=kill,host` chooses; `FAILOVER_LOAD_SECONDS`

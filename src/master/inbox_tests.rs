@@ -1,3 +1,5 @@
+//! Who takes the node's turn, and that nobody's event is left lying.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 

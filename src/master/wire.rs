@@ -155,9 +155,8 @@ pub(super) fn wire(
     let segments = wiring.segments(&commit)?;
     let witnesses = wiring.witnesses(&segments);
     let coordinators = Arc::new(wiring.coordinators(&witnesses));
-    let queues = Queues::default();
+    let (queues, reader) = (Queues::default(), wal.as_ref().map(Wal::reader));
     let checkpointer = wiring.checkpointer(&queues);
-    let reader = wal.as_ref().map(Wal::reader);
     let mut node_loop = NodeLoop {
         node,
         world: wiring.performer(&coordinators, &queues, reader.clone()),

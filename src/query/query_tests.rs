@@ -67,7 +67,7 @@ async fn names_and_types_of_columns_are_postgresqls() {
         ),
         (
             "select avg(a), avg(b), avg(c) \
-             from (values (1, 2::int8, 1.5::float8), (2, 3, 2)) t(a, b, c)",
+             from (values (1, 2::int8, 1.5::float8), (2, 3::int8, 2::float8)) t(a, b, c)",
             "avg:1700 avg:1700 avg:701",
             &["1.5000000000000000|2.5000000000000000|1.75"],
         ),

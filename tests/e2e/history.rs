@@ -4,8 +4,8 @@
 //! Every write has a value of its own, which makes the question easy (Gibbons and Korach, "Testing
 //! Shared Memories", 1997): all operations on a value span a zone of time. Where the first of them
 //! ended before the last began, the register held the value all that while (a forward zone), and
-//! nothing else; otherwise (a backward zone) some moment of it is enough. So two forward zones never
-//! overlap, and no backward zone lies within a forward one.
+//! nothing else; otherwise (a backward zone) some moment of it is enough. So two forward zones
+//! never overlap, and no backward zone lies within a forward one.
 
 use std::collections::BTreeMap;
 use std::fmt;

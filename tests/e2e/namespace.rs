@@ -1,5 +1,5 @@
-//! A network namespace with one device, whose packets this process reads and writes, and with mounts
-//! of its own, for disks of any size.
+//! A network namespace with one device, whose packets this process reads and writes, and with
+//! mounts of its own, for disks of any size.
 //!
 //! It has no name in the file system: it ends with the last process or handle in it, so that a test
 //! that dies leaves nothing behind.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::ha::{self, Authority, Cause};
+use crate::ha::{self, Cause};
 use crate::replication::{Progress, Stage, SyncSet, commit_point};
 use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
 use crate::wal::record::encoded_len;
@@ -388,16 +388,6 @@ impl Node {
             let (epoch, sent_at) = (reign.epoch, now);
             let message = Message::Heartbeat { epoch, write_lsn, commit_lsn, sent_at, record };
             effects.push(Effect::Send { to: *to, message });
-        }
-    }
-
-    pub(crate) fn repeat_change(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Some(reign) = self.reign_mut() else { return };
-        let Some(change) = &mut reign.change else { return };
-        if change.again_at.is_some_and(|at| now >= at) {
-            change.again_at = None;
-            let proposed = change.proposed.clone();
-            self.swap(Authority::Rules, proposed, effects);
         }
     }
 }

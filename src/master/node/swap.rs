@@ -3,13 +3,23 @@
 //! An unknown outcome stays unknown until the very same swap has been answered; no read resolves
 //! it (rule 8).
 
-use crate::ha::{Phase, SwapOutcome};
+use crate::ha::{Authority, Phase, SwapOutcome};
 use crate::types::{ClusterState, Epoch, Instant, Mode, Nonce};
 
 use super::super::event::{Effect, Level};
 use super::{Node, Role};
 
 impl Node {
+    pub(crate) fn repeat_change(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(reign) = self.reign_mut() else { return };
+        let Some(change) = &mut reign.change else { return };
+        if change.again_at.is_some_and(|at| now >= at) {
+            change.again_at = None;
+            let proposed = change.proposed.clone();
+            self.swap(Authority::Rules, proposed, effects);
+        }
+    }
+
     pub(crate) fn swapped(
         &mut self,
         now: Instant,
