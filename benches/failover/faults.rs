@@ -95,7 +95,7 @@ pub fn switchover(runs: usize) -> Option<Measured> {
     for _ in 0..runs {
         local.settled();
         local.stream().take_gap();
-        local.cluster.hawq(&["ha", "switchover", "-a"]).expect("switchover");
+        local.cluster.hawq(&["ha", "switchover"]).expect("switchover");
         local.stream().wait_for_commits(BETWEEN, LIMIT).expect("commits");
         times.push(local.stream().take_gap());
     }

@@ -115,14 +115,9 @@ pub(super) fn wire(
     (clock, rpc): (Arc<dyn Clock>, &Handle),
 ) -> Result<Wired, StartError> {
     let Found { directory, identity, control, wal, catalog, log, lock } = found;
-    let mut effects = Vec::new();
-    let node = Node::new(
-        node_settings(&settings),
-        (identity.cluster, identity.member()),
-        control.content(),
-        log.clone(),
-        (clock.now(), &mut effects),
-    );
+    let (mut effects, me) = (Vec::new(), (identity.cluster, identity.member()));
+    let begun = (clock.now(), &mut effects);
+    let node = Node::new(node_settings(&settings), me, control.content(), log.clone(), begun);
     let (view, seen) = watch::channel(Arc::new(node.view()));
     let inbox = Arc::new(Inbox::new(Arc::clone(&clock), Fatal::process()));
     let wiring = Wiring {

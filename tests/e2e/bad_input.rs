@@ -269,7 +269,10 @@ fn a_foreign_data_directory_is_refused() {
         if named { Ok(()) } else { Err(said.clone()) }
     });
     let sql = "select summary_state from gp_master_mirroring";
-    assert_ne!(ours.psql(sql).trim(), "Synchronized");
+    eventually("a set without the standby", seconds(30), || {
+        let found = ours.psql(sql);
+        if found.trim() == "Synchronized" { Err(found) } else { Ok(()) }
+    });
     ours.kill(&ours.node(&standby.name));
     fs::rename(&standby.data_dir, &foreign.data_dir).expect("back");
     fs::rename(&aside, &standby.data_dir).expect("back");

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+use tokio_postgres::config::Host;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 /// Longer than `ha_commit_timeout`, so that the server's own bound is seen first.
 const STATEMENT: Duration = Duration::from_secs(45);
 const CONNECT: Duration = Duration::from_secs(10);
+const ONE_OF_SEVERAL: Duration = Duration::from_secs(2);
+const STATEMENT_OF_SEVERAL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -20,6 +23,8 @@ pub struct Failure {
 pub struct Session {
     client: Client,
     runtime: Runtime,
+    /// Of one statement.
+    limit: Duration,
 }
 
 impl Session {
@@ -27,23 +32,47 @@ impl Session {
         Session::connect_to(&format!("host=127.0.0.1 port={port} user=gpadmin dbname=postgres"))
     }
 
-    /// By a connection string as libpq has them, several hosts included.
+    /// By a connection string as libpq has them. Of several hosts each is given a moment, as
+    /// libpq's `connect_timeout` does it, and statements have a shorter bound: one that sleeps is
+    /// left.
     pub fn connect_to(target: &str) -> Result<Session, Failure> {
+        let config: Config = target.parse().map_err(failure)?;
+        let hosts = config.get_hosts();
+        if let [_] = hosts {
+            return Session::open(&config, CONNECT, STATEMENT);
+        }
+        // One port is that of every host.
+        let ports = config.get_ports().iter().copied().cycle();
+        let mut last = broken("no host");
+        for (host, port) in hosts.iter().zip(ports) {
+            let Host::Tcp(host) = host else { continue };
+            let mut single = Config::new();
+            single.host(host).port(port).target_session_attrs(config.get_target_session_attrs());
+            single.user(config.get_user().unwrap_or_default());
+            single.dbname(config.get_dbname().unwrap_or_default());
+            match Session::open(&single, ONE_OF_SEVERAL, STATEMENT_OF_SEVERAL) {
+                Ok(session) => return Ok(session),
+                Err(failure) => last = failure,
+            }
+        }
+        Err(last)
+    }
+
+    fn open(config: &Config, connect: Duration, limit: Duration) -> Result<Session, Failure> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|error| broken(&error.to_string()))?;
-        let connected = runtime
-            .block_on(async { timeout(CONNECT, tokio_postgres::connect(target, NoTls)).await });
+        let connected = runtime.block_on(async { timeout(connect, config.connect(NoTls)).await });
         let (client, connection) =
             connected.map_err(|_| broken("no answer to connect"))?.map_err(failure)?;
         runtime.spawn(connection);
-        Ok(Session { client, runtime })
+        Ok(Session { client, runtime, limit })
     }
 
     /// Rows of text; a null is the word NULL.
     pub fn query(&self, sql: &str) -> Result<Vec<Vec<String>>, Failure> {
         let answered = self
             .runtime
-            .block_on(async { timeout(STATEMENT, self.client.simple_query(sql)).await });
+            .block_on(async { timeout(self.limit, self.client.simple_query(sql)).await });
         let messages =
             answered.map_err(|_| broken("no answer to a statement"))?.map_err(failure)?;
         let row = |message| match message {
