@@ -49,12 +49,14 @@ test: check
 # Never edits the tree.
 check: setup
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/kernel/Cargo.toml
 	cargo clippy --all-targets -- -D warnings
 
 fix: setup
 	cargo fmt
 	cargo clippy --all-targets --fix --allow-dirty --allow-staged -- -D warnings
 	cargo fmt
+	cargo fmt --manifest-path tests/kernel/Cargo.toml
 
 setup:
 	@.ci/setup
