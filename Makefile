@@ -4,6 +4,10 @@
 # folder for everything: the dependencies (RocksDB's C++ above all) are built once.
 export CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(HOME)/.cache/aerie/target)
 
+# The kernel alone, with optimisation, for the exhaustive model (tests/kernel/Cargo.toml says more).
+KERNEL := CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/kernel
+KERNEL_ARGS := --manifest-path tests/kernel/Cargo.toml --no-fail-fast -- --nocapture --test-threads 1
+
 BIN := $(CARGO_TARGET_DIR)/debug
 DEMO_DIR ?= $(HOME)/.cache/aerie/demo
 DEMO_PORT ?= 15432
@@ -40,16 +44,19 @@ demo-stop:
 # Everything that continuous integration runs.
 test: check
 	cargo test --no-fail-fast
+	$(KERNEL) cargo test $(KERNEL_ARGS)
 
 # Never edits the tree.
 check: setup
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/kernel/Cargo.toml
 	cargo clippy --all-targets -- -D warnings
 
 fix: setup
 	cargo fmt
 	cargo clippy --all-targets --fix --allow-dirty --allow-staged -- -D warnings
 	cargo fmt
+	cargo fmt --manifest-path tests/kernel/Cargo.toml
 
 setup:
 	@.ci/setup
@@ -61,6 +68,8 @@ setup-bench:
 test-long: setup
 	SIM_SEEDS=20000 cargo test --test sim
 	E2E_KILLS=500 cargo test --test e2e
+	$(KERNEL) MODEL_FAULTS=2 cargo test $(KERNEL_ARGS)
+	tests/mutations/run
 
 # Against PostgreSQL in the same run. Only our crate is built anew with optimisation; the
 # dependencies keep what [profile.dev.package."*"] says.

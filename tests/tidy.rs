@@ -9,6 +9,8 @@ mod documents;
 mod floors;
 #[path = "tidy/kernel.rs"]
 mod kernel;
+#[path = "tidy/mutations.rs"]
+mod mutations;
 #[path = "tidy/places.rs"]
 mod places;
 #[path = "tidy/protocol.rs"]

@@ -14,7 +14,7 @@ use super::Authority;
 use super::refusal::Refusal;
 
 /// Why this node stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// The record names it as primary, but an epoch never outlives its process.
     Restart,

@@ -14,7 +14,7 @@ use crate::types::{
 };
 
 /// What a node keeps in its control file, written atomically and durably as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Control {
     /// The highest epoch that this node follows or reigned in.
     pub followed: Epoch,

@@ -32,7 +32,7 @@ pub struct Progress {
     pub echo: Option<Instant>,
     /// The version of the record that it has confirmed to know.
     pub record_version: u64,
-    behind: Option<(Instant, Lsn)>,
+    pub(crate) behind: Option<(Instant, Lsn)>,
 }
 
 impl Progress {

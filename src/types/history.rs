@@ -8,7 +8,7 @@ use super::{Epoch, Lsn};
 ///
 /// * Epochs strictly increase; start positions never decrease.
 /// * A log's content up to a position is determined by its history up to that position.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct TimelineHistory {
     entries: Vec<(Epoch, Lsn)>,
 }

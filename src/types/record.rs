@@ -89,7 +89,7 @@ pub struct Unfenced {
 ///
 /// * `in_sync` contains the primary and only nodes of `members`, at their recorded incarnation.
 /// * `epoch` never decreases and is greater in each reign; `version` grows by one a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClusterState {
     pub version: u64,
     pub cluster_id: ClusterId,

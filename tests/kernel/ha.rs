@@ -1,0 +1,17 @@
+//! Attempts, promises, and what a coordinator may answer.
+
+#[path = "../../src/ha/coordinator.rs"]
+mod coordinator;
+#[path = "../../src/ha/lease.rs"]
+mod lease;
+#[path = "../../src/ha/manual_policy.rs"]
+pub mod manual_policy;
+#[path = "../../src/ha/refusal.rs"]
+mod refusal;
+#[path = "../../src/ha/takeover.rs"]
+mod takeover;
+
+pub use coordinator::{Authority, Coordinator, ReadOutcome, SwapOutcome};
+pub use lease::{Promise, fence};
+pub use refusal::Refusal;
+pub use takeover::{Attempt, Candidate, Cause, Inquiry, Phase, nonce};

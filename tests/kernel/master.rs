@@ -1,0 +1,11 @@
+//! The node machine with its events and effects.
+
+#[path = "../../src/master/event.rs"]
+mod event;
+#[path = "../../src/master/node/mod.rs"]
+pub mod node;
+#[path = "../../src/master/reign_note.rs"]
+mod reign_note;
+
+pub use event::{Answer, Control, Effect, Event, Level, LogState, Payload, Rejection, Request};
+pub use reign_note::ReignNote;
