@@ -24,12 +24,22 @@ use world::{Options, World};
 
 /// Seeds of one run in CI; `SIM_SEEDS` asks for more.
 const SEEDS: u64 = 500;
+/// Of the worlds that differ little from those.
+const SEEDS_FEWER: u64 = 150;
 
 fn seeds() -> std::ops::Range<u64> {
+    seeds_or(SEEDS)
+}
+
+fn fewer_seeds() -> std::ops::Range<u64> {
+    seeds_or(SEEDS_FEWER)
+}
+
+fn seeds_or(usual: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("SIM_SEEDS").unwrap_or(SEEDS),
+        None => 0..number("SIM_SEEDS").unwrap_or(usual),
     }
 }
 
@@ -40,9 +50,9 @@ fn run(seed: u64, options: &Options) -> World {
 }
 
 /// Runs every seed; a violation names the seed that replays it.
-fn run_all(options: &Options) -> (u64, u64, u64) {
+fn run_all(options: &Options, seeds: std::ops::Range<u64>) -> (u64, u64, u64) {
     let mut totals = (0, 0, 0);
-    for seed in seeds() {
+    for seed in seeds {
         let outcome = std::panic::catch_unwind(|| {
             let world = run(seed, options);
             (world.checker.acked.len() as u64, world.checker.opens, world.checker.reads)
@@ -63,7 +73,7 @@ fn run_all(options: &Options) -> (u64, u64, u64) {
 
 #[test]
 fn three_nodes_survive_crashes_cuts_and_a_forgetful_coordinator() {
-    let (acked, opens, reads) = run_all(&Options::default());
+    let (acked, opens, reads) = run_all(&Options::default(), seeds());
     let seeds = seeds().count() as u64;
     assert!(acked > seeds * 20, "the simulation hardly did anything: {acked} writes");
     assert!(opens > seeds && reads > seeds, "{opens} reigns, {reads} reads");
@@ -71,19 +81,20 @@ fn three_nodes_survive_crashes_cuts_and_a_forgetful_coordinator() {
 
 #[test]
 fn two_nodes_survive_crashes_and_cuts() {
-    run_all(&Options { nodes: 2, ..Options::default() });
+    run_all(&Options { nodes: 2, ..Options::default() }, seeds());
 }
 
 #[test]
 fn a_person_activates_the_standby_in_manual_mode() {
-    run_all(&Options { nodes: 2, manual: true, ..Options::default() });
+    run_all(&Options { nodes: 2, manual: true, ..Options::default() }, fewer_seeds());
 }
 
 #[test]
 fn a_cluster_is_turned_to_automatic_mode_and_back() {
     for nodes in [2, 3] {
-        let (acked, opens, _) = run_all(&Options { nodes, turns: true, ..Options::default() });
-        let seeds = seeds().count() as u64;
+        let options = Options { nodes, turns: true, ..Options::default() };
+        let (acked, opens, _) = run_all(&options, fewer_seeds());
+        let seeds = fewer_seeds().count() as u64;
         assert!(acked > seeds * 20 && opens > seeds, "{acked} writes, {opens} reigns");
     }
     let turned = |seed| {
@@ -99,7 +110,7 @@ fn a_cluster_is_turned_to_automatic_mode_and_back() {
 #[test]
 fn nobody_opens_before_the_old_primary_is_fenced() {
     let (mut successes, mut failures) = (0, 0);
-    for seed in seeds().take(200) {
+    for seed in fewer_seeds() {
         let world = run(seed, &Options { fences: true, ..Options::default() });
         successes += world.fenced.successes;
         failures += world.fenced.failures;
@@ -111,15 +122,15 @@ fn nobody_opens_before_the_old_primary_is_fenced() {
 #[test]
 fn confirmed_reads_hold_on_clocks_that_stand_still() {
     let mut reads = 0;
-    for seed in seeds().take(200) {
+    for seed in fewer_seeds() {
         reads += run(seed, &Options { confirm: true, ..Options::default() }).checker.reads;
     }
-    assert!(reads > seeds().count() as u64, "{reads} reads");
+    assert!(reads > fewer_seeds().count() as u64, "{reads} reads");
 }
 
 #[test]
 fn a_lone_primary_may_stop_without_its_coordinator() {
-    for seed in seeds().take(100) {
+    for seed in fewer_seeds() {
         run(seed, &Options { nodes: 2, lone_stops: true, ..Options::default() });
     }
 }
