@@ -28,6 +28,8 @@ struct Local {
 impl Local {
     fn start() -> Local {
         let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
+        // What is killed is said to have ended.
+        cluster.may_log("the master ended");
         let session = Session::connect(cluster.synchronized().pg_port).expect("session");
         session.execute("create table stream (id int)").expect("create");
         Local { cluster, stream: None }
