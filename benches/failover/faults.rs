@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::Measured;
 use crate::client::Stream;
-use crate::cluster::{Cluster, Shape, end};
+use crate::cluster::{Cluster, Shape};
 use crate::hosts::Hosts;
 use crate::session::Session;
 use crate::wait::{eventually, seconds};
@@ -59,14 +62,20 @@ fn missing(acknowledged: u64, session: &Session) -> u64 {
     acknowledged.saturating_sub(found)
 }
 
+/// Without a wait for the end: what is measured begins now.
+fn kill_now(pid: Option<i32>) {
+    let pid = Pid::from_raw(pid.expect("a process"));
+    kill(pid, Signal::SIGKILL).expect("SIGKILL");
+}
+
 pub fn process(runs: usize) -> Option<Measured> {
     let mut local = Local::start();
     let mut times = Vec::new();
     for _ in 0..runs {
         local.settled();
         let old = local.cluster.primary();
+        kill_now(old.pid);
         let fault = local.stream().fault();
-        end(old.pid.expect("a process"));
         times.push(local.stream().wait_for_recovery(fault, LIMIT).expect("recovery"));
     }
     Some(Measured { times, lost: local.lost(), note: String::new() })
@@ -83,9 +92,10 @@ fn kill_both(local: &mut Local, runs: usize) -> Vec<Duration> {
     for _ in 0..runs {
         local.settled();
         let old = local.cluster.primary();
+        old.pids().into_iter().for_each(|pid| kill_now(Some(pid)));
         let fault = local.stream().fault();
-        local.cluster.kill(&old);
         times.push(local.stream().wait_for_recovery(fault, LIMIT).expect("recovery"));
+        local.cluster.kill(&old);
         local.cluster.restart(&old.name).expect("restart");
     }
     times
@@ -105,7 +115,7 @@ pub fn switchover(runs: usize) -> Option<Measured> {
 }
 
 pub fn host(runs: usize) -> Option<Measured> {
-    let hosts = Hosts::automatic(2, 1, &[])?;
+    let hosts = Hosts::automatic(2, 1, &[("ha_max_failovers_per_hour", "1000")])?;
     let session = hosts.connect(&hosts.every_master()).expect("session");
     session.execute("create table stream (id int)").expect("create");
     let place = hosts.fabric.host(hosts.client()).placer();
@@ -114,8 +124,8 @@ pub fn host(runs: usize) -> Option<Measured> {
     for _ in 0..runs {
         let old = hosts.synchronized();
         stream.wait_for_commits(BETWEEN, LIMIT).expect("commits");
-        let fault = stream.fault();
         hosts.fabric.isolate(old);
+        let fault = stream.fault();
         times.push(stream.wait_for_recovery(fault, LIMIT).expect("recovery"));
         hosts.fabric.mend();
     }
