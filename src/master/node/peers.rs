@@ -37,6 +37,7 @@ impl Node {
     ) {
         let (history, end, first) = (self.log.history.clone(), self.log.end, self.log.first);
         let committed = self.committed_by.get(&from).copied().unwrap_or(Lsn::ZERO);
+        let lease = self.settings.lease;
         let Some(reign) = self.reign_mut() else { return };
         if hello.followed > reign.epoch {
             // Followed epochs are recorded ones: somebody reigns above us.
@@ -57,11 +58,16 @@ impl Node {
             return;
         }
         let progress = reign.standbys.entry(from.node).or_insert_with(|| Progress::new(from, now));
+        let acked = progress.acked.max(committed);
+        let acks = progress.stage == Stage::Streaming && now < progress.last_heard.after(lease);
+        if acks && hello.end < acked && !hello.seeding {
+            // Late, from before the acks; one that was restored from a backup acks no more.
+            return;
+        }
         let common = history.common_point(end, &hello.history, hello.end);
         let refusal = if hello.seeding {
             Some("it asked for a checkpoint".to_owned())
-        } else if hello.end < progress.acked.max(committed) {
-            let acked = progress.acked.max(committed);
+        } else if hello.end < acked {
             Some(format!(
                 "its log ends at {} although it acknowledged {acked}: restored from a backup?",
                 hello.end
