@@ -87,8 +87,13 @@ impl Registers {
 }
 
 impl Drop for Registers {
+    /// Waits for the clients: they hold the cluster, which is to end with the test, also a failed
+    /// one. Their connections and statements have bounds.
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
     }
 }
 
