@@ -4,7 +4,8 @@ use aerie::ha::{ReadOutcome, SwapOutcome};
 use aerie::master::Event;
 use aerie::types::{ClusterState, Member, Mode, NodeId};
 
-use crate::world::{Action, World};
+use crate::action::Action;
+use crate::world::World;
 
 impl World {
     pub fn reaches_coordinator(&mut self, id: NodeId) -> bool {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use aerie::master::{Effect, Event, Request};
 use aerie::types::{Epoch, Incarnation, Instant, Lsn, Message, NodeId};
 
-use crate::world::{Action, World};
+use crate::action::Action;
+use crate::world::World;
 
 impl World {
     pub fn perform_effects(&mut self, id: NodeId, effects: Vec<Effect>) {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use aerie::master::Event;
 use aerie::types::{Epoch, NodeId, Unfenced};
 
-use crate::world::{Action, World};
+use crate::action::Action;
+use crate::world::World;
 
 #[derive(Debug, Default)]
 pub struct Fenced {

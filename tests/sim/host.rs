@@ -1,11 +1,13 @@
 //! One simulated host: a disk, a clock of its own, and perhaps a running node.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aerie::fts::Machine;
 use aerie::master::node::Node;
 use aerie::types::{Incarnation, Instant, Lsn, Member, NodeId};
 
+use crate::segments::machine;
 use crate::storage::Storage;
 
 pub struct Host {
@@ -17,6 +19,8 @@ pub struct Host {
     pub life: u64,
     /// Stopped (SIGSTOP): events wait until then.
     pub paused_until: Instant,
+    /// A virtual machine: its clock stands still while it is stopped.
+    pub clock_stops: bool,
     /// Parts per million by which this clock runs fast, and where it began.
     pub skew: u64,
     pub offset: u64,
@@ -35,8 +39,51 @@ pub struct Host {
 }
 
 impl Host {
+    pub fn new(member: Member, storage: Storage) -> Host {
+        Host {
+            id: member.node,
+            incarnation: member.incarnation,
+            storage,
+            node: None,
+            life: 0,
+            paused_until: Instant(0),
+            clock_stops: false,
+            skew: 0,
+            offset: 0,
+            open: false,
+            waiting: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            wake: None,
+            reading: None,
+            flush_slow: false,
+            fts: machine(),
+            fts_wake: None,
+            woke: Instant(0),
+        }
+    }
+
     pub fn member(&self) -> Member {
         Member { node: self.id, incarnation: self.incarnation }
+    }
+
+    /// Stopped until then, at least.
+    pub fn pause(&mut self, now: Instant, span: Duration) {
+        let from = self.paused_until.max(now);
+        self.paused_until = from.max(now.after(span));
+        self.woke = self.paused_until;
+        if self.clock_stops {
+            let stands = self.paused_until.since(from).as_nanos() as u64;
+            self.offset = self.offset.saturating_sub(stands);
+        }
+    }
+
+    /// Runs again, at once where it was stopped for longer. A clock never goes back.
+    pub fn resume(&mut self, now: Instant) {
+        if self.clock_stops && self.paused_until > now {
+            self.offset += self.paused_until.since(now).as_nanos() as u64;
+        }
+        self.paused_until = now;
+        self.woke = self.woke.min(now);
     }
 
     /// This host's clock at true time `now`.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 #![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
 
+mod action;
 mod asking;
 mod checker;
 mod coordinator;
@@ -11,8 +12,11 @@ mod effects;
 mod faults;
 mod fenced;
 mod host;
+mod options;
 mod outside;
+mod rest;
 mod rng;
+mod running;
 mod scenario;
 mod segments;
 mod storage;
@@ -20,7 +24,8 @@ mod supervisor;
 mod turning;
 mod world;
 
-use world::{Options, World};
+use options::Options;
+use world::World;
 
 /// Seeds of one run in CI; `SIM_SEEDS` asks for more.
 const SEEDS: u64 = 500;

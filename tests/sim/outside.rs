@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use aerie::master::node::Node;
 use aerie::master::{Event, Request};
-use aerie::types::{Incarnation, Instant, Lsn, NodeId};
+use aerie::types::{ClusterState, Incarnation, Lsn, NodeId};
 
+use crate::action::Action;
 use crate::faults::{Fault, draw};
+use crate::host::Host;
 use crate::storage::{Storage, transaction};
-use crate::world::{Action, LEASE, World, control};
+use crate::world::{LEASE, World, control};
 
 impl World {
     pub fn client(&mut self) {
@@ -130,12 +132,7 @@ impl World {
                 }
             }
             Fault::Pause { node, span } => {
-                let host = self.hosts.get_mut(&node).unwrap();
-                host.paused_until = self.now.after(span);
-                host.woke = host.paused_until;
-                if self.options.confirm {
-                    host.offset = host.offset.saturating_sub(span.as_nanos() as u64);
-                }
+                self.hosts.get_mut(&node).unwrap().pause(self.now, span);
             }
             Fault::Cut { from, to, both, span } => {
                 self.links.cut.insert((from, to));
@@ -184,6 +181,7 @@ impl World {
     }
 
     pub fn crash(&mut self, id: NodeId, power: bool) {
+        let now = self.now;
         let host = self.hosts.get_mut(&id).unwrap();
         if host.node.take().is_none() {
             return;
@@ -195,16 +193,20 @@ impl World {
         host.tickets.clear();
         host.wake = None;
         host.fts_wake = None;
-        host.paused_until = Instant(0);
+        host.resume(now);
         host.storage.crash(power);
     }
 
-    /// Only where another member of the recorded set still has its data: no rule helps otherwise.
+    /// Only where another member of the recorded set still has its data, and stays in it whatever is
+    /// on its way to the coordinator: no rule helps otherwise.
     pub fn wipe(&mut self, id: NodeId) {
-        let record = self.record();
-        let safe =
-            self.hosts.values().any(|host| host.id != id && record.is_in_sync(host.member()));
-        if !safe {
+        let on_its_way = self.queue.values().filter_map(|action| match action {
+            Action::Swap { proposed, .. } => Some(&**proposed),
+            _ => None,
+        });
+        let records: Vec<&ClusterState> = on_its_way.chain([self.record()]).collect();
+        let keeps_it = |host: &Host| records.iter().all(|record| record.is_in_sync(host.member()));
+        if !self.hosts.values().any(|host| host.id != id && keeps_it(host)) {
             return;
         }
         self.crash(id, true);

@@ -11,7 +11,9 @@ use aerie::master::{Event, Request};
 use aerie::types::{Epoch, Lsn, Message, NodeId};
 use goldenscript::{Command, Context, Runner};
 
-use crate::world::{Action, Options, World};
+use crate::action::Action;
+use crate::options::Options;
+use crate::world::World;
 
 type Args<'a> = goldenscript::ArgumentConsumer<'a>;
 
@@ -122,7 +124,8 @@ impl Stage {
                 let id = node(&mut args, "node")?;
                 let span = Duration::from_millis(parsed(&mut args, "ms")?.unwrap_or(1000));
                 let world = self.world();
-                world.hosts.get_mut(&id).unwrap().paused_until = world.now.after(span);
+                let now = world.now;
+                world.hosts.get_mut(&id).unwrap().pause(now, span);
             }
             "cut" => {
                 let (from, to) = (node(&mut args, "from")?, node(&mut args, "to")?);

@@ -9,7 +9,8 @@ use aerie::catalog::{Change, Datum, GP_SEGMENT_CONFIGURATION, RowKey, Transactio
 use aerie::fts::{Effect, Event, Machine, SegmentRow, Settings, StoreError, Write};
 use aerie::types::{Epoch, Heartbeat, Instant, Lsn, NodeId, ProbeOutcome, Reason, SegmentStatus};
 
-use crate::world::{Action, World};
+use crate::action::Action;
+use crate::world::World;
 
 pub const INTERVAL: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(2);

@@ -4,7 +4,8 @@
 use aerie::master::{Event, Request};
 use aerie::types::{Epoch, Member, NodeId};
 
-use crate::world::{Action, World};
+use crate::action::Action;
+use crate::world::World;
 
 impl World {
     /// What a supervisor reads in the directory of its dead process.

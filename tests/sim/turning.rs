@@ -10,7 +10,8 @@ use aerie::ha::{ReadOutcome, SwapOutcome};
 use aerie::master::{Event, Request};
 use aerie::types::{ClusterState, Epoch, Incarnation, Member, Mode, NodeId, Voter};
 
-use crate::world::{Action, World};
+use crate::action::Action;
+use crate::world::World;
 
 impl World {
     /// The record that rules, or the newer one where it is being handed over.

@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aerie::master::node::{Node, NodeSettings, Timeouts};
 use aerie::master::{Control, Event};
 use aerie::types::{
-    ClusterId, ClusterState, Epoch, Incarnation, Instant, Lsn, Member, MemberEntry, Message, Mode,
-    NodeId, Nonce, TimelineHistory,
+    ClusterId, ClusterState, Epoch, Incarnation, Instant, Member, MemberEntry, Mode, NodeId, Nonce,
+    TimelineHistory,
 };
 
+use crate::action::Action;
 use crate::checker::Checker;
 use crate::coordinator::Register;
-use crate::faults::{Fault, Links};
+use crate::faults::Links;
 use crate::fenced::Fenced;
 use crate::host::Host;
+use crate::options::Options;
 use crate::rng::Rng;
-use crate::segments::{Agent, Pending, machine};
+use crate::segments::{Agent, Pending};
 use crate::storage::Storage;
 
 pub fn control(record: Option<ClusterState>) -> Control {
@@ -34,133 +35,6 @@ fn keep_newer(control: &mut Control, written: Option<ClusterState>) {
 pub const CLUSTER: ClusterId = ClusterId(0xAE21E);
 
 pub const LEASE: Duration = Duration::from_millis(500);
-
-#[derive(Debug, Clone)]
-pub struct Options {
-    pub nodes: u8,
-    pub manual: bool,
-    /// Begins in manual mode and is turned to automatic mode and back.
-    pub turns: bool,
-    pub strict: bool,
-    pub trace: bool,
-    pub segments: u64,
-    /// Old primaries are fenced by scripts that take their time and may fail.
-    pub fences: bool,
-    pub failovers_max: u32,
-    pub auto_rejoin: bool,
-    pub lone_stops: bool,
-    /// Clocks stand still while a host is stopped, and reads are confirmed.
-    pub confirm: bool,
-    /// True time with faults, then as long as needed (bounded) without.
-    pub stormy: Duration,
-    pub calm: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            nodes: 3,
-            manual: false,
-            turns: false,
-            strict: false,
-            trace: std::env::var("SEED").is_ok(),
-            segments: 3,
-            fences: false,
-            failovers_max: 1000,
-            auto_rejoin: true,
-            lone_stops: false,
-            confirm: false,
-            stormy: Duration::from_secs(20),
-            calm: Duration::from_secs(30),
-        }
-    }
-}
-
-#[derive(Debug)]
-pub enum Action {
-    Deliver {
-        to: NodeId,
-        from: Member,
-        message: Message,
-    },
-    Local {
-        host: NodeId,
-        life: u64,
-        event: Event,
-    },
-    Wake {
-        host: NodeId,
-        life: u64,
-    },
-    Flushed {
-        host: NodeId,
-        life: u64,
-        epoch: Epoch,
-    },
-    Applying {
-        host: NodeId,
-        life: u64,
-        lsn: Lsn,
-    },
-    Control {
-        host: NodeId,
-        life: u64,
-        ticket: u64,
-        control: Box<Control>,
-    },
-    Read {
-        host: NodeId,
-        life: u64,
-        attempt: u64,
-        coordinator: Mode,
-    },
-    Swap {
-        host: NodeId,
-        life: u64,
-        coordinator: Mode,
-        proposed: Box<ClusterState>,
-    },
-    /// The same for a record that nobody had there before.
-    Create {
-        host: NodeId,
-        life: u64,
-        first: Box<ClusterState>,
-    },
-    /// Somebody enables or disables automatic mode.
-    Turn,
-    Seed {
-        host: NodeId,
-        life: u64,
-        from: NodeId,
-    },
-    Client,
-    Reader,
-    Person,
-    Fault,
-    Heal(Fault),
-    Restart {
-        host: NodeId,
-    },
-    /// A supervisor tells of the end of its process.
-    Report {
-        to: NodeId,
-        member: Member,
-        upto: Epoch,
-    },
-    /// A segment's agent sends its heartbeat.
-    Beat {
-        agent: usize,
-    },
-    Fts {
-        host: NodeId,
-        life: u64,
-        event: aerie::fts::Event,
-    },
-    FtsWake {
-        host: NodeId,
-        life: u64,
-    },
-}
 
 pub struct World {
     pub options: Options,
@@ -224,25 +98,11 @@ impl World {
             unfenced: None,
         };
         let hosts = ids.iter().map(|id| {
-            let host = Host {
-                id: *id,
-                incarnation: incarnation(*id),
-                storage: Storage::new(rng.next(), incarnation(*id), control(Some(record.clone()))),
-                node: None,
-                life: 0,
-                paused_until: Instant(0),
-                skew: rng.below(20_000),
-                offset: rng.below(1 << 40),
-                open: false,
-                waiting: BTreeMap::new(),
-                tickets: BTreeMap::new(),
-                wake: None,
-                reading: None,
-                flush_slow: false,
-                fts: machine(),
-                fts_wake: None,
-                woke: Instant(0),
-            };
+            let (seed, disk) = (rng.next(), control(Some(record.clone())));
+            let member = Member { node: *id, incarnation: incarnation(*id) };
+            let mut host = Host::new(member, Storage::new(seed, member.incarnation, disk));
+            (host.skew, host.offset) = (rng.below(20_000), rng.below(1 << 40));
+            host.clock_stops = options.confirm;
             (*id, host)
         });
         let hosts = hosts.collect();
@@ -307,21 +167,6 @@ impl World {
         }
     }
 
-    /// Storm, then calm: everything works again and the cluster must come to rest.
-    pub fn run(&mut self) {
-        let storm_ends = self.now.after(self.options.stormy);
-        self.run_until(storm_ends, |_| false);
-        self.calm = true;
-        self.heal_everything();
-        let bound = self.now.after(self.options.calm);
-        let settled = self.run_until(bound, World::settled);
-        assert!(settled, "I6: not settled in {:?}: {}", self.options.calm, self.picture());
-        let writes = self.checker.acked.len();
-        let bound = self.now.after(Duration::from_secs(5));
-        let goes_on = self.run_until(bound, |world| world.checker.acked.len() > writes + 3);
-        assert!(goes_on, "I6: no write is acknowledged after the storm: {}", self.picture());
-    }
-
     pub fn run_until(&mut self, bound: Instant, done: impl Fn(&World) -> bool) -> bool {
         while let Some(((at, _), action)) = self.queue.pop_first() {
             if at > bound {
@@ -336,50 +181,6 @@ impl World {
             }
         }
         false
-    }
-
-    /// One open primary, everybody in the set, everybody at the same position.
-    pub fn settled(&self) -> bool {
-        let open = self.hosts.values().filter(|host| host.open).count();
-        let all = self.record().in_sync.len() == self.hosts.len();
-        let alive = self.hosts.values().all(|host| host.node.is_some());
-        let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied()).collect();
-        if open != 1 || !all || !alive || applied.len() != 1 {
-            return false;
-        }
-        let primary = self.hosts.values().find(|host| host.open).map(|host| host.id);
-        if !primary.is_some_and(|id| self.segments_settled(id)) {
-            return false;
-        }
-        let digests: BTreeSet<_> = self.hosts.values().map(|h| h.storage.digest()).collect();
-        assert!(digests.len() == 1, "I7: catalogs differ at {applied:?}");
-        true
-    }
-
-    pub fn picture(&self) -> String {
-        let mut text = format!("{}", self.record());
-        for host in self.hosts.values() {
-            let view = host.node.as_ref().map(Node::view);
-            let role = view.as_ref().map_or("dead", |view| view.role);
-            let why = view.map_or(String::new(), |view| view.closed_reason);
-            let (end, applied) = (host.storage.end(), host.storage.applied());
-            text += &format!("; node {} {role} end={end} applied={applied} {why}", host.id);
-        }
-        text
-    }
-
-    pub fn heal_everything(&mut self) {
-        self.links = Links::default();
-        self.register.up = true;
-        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
-        for id in ids {
-            let host = self.hosts.get_mut(&id).unwrap();
-            host.paused_until = self.now;
-            host.flush_slow = false;
-            if host.node.is_none() {
-                self.after(Duration::from_millis(1), Action::Restart { host: id });
-            }
-        }
     }
 
     pub fn perform(&mut self, action: Action) {
@@ -445,87 +246,5 @@ impl World {
             | Action::Control { host, .. } => Some(*host),
             _ => None,
         }
-    }
-
-    pub fn current(&self, host: NodeId, life: u64) -> bool {
-        self.hosts[&host].life == life && self.hosts[&host].node.is_some()
-    }
-
-    pub fn step(&mut self, id: NodeId, life: u64, event: Event) {
-        if !self.current(id, life) {
-            return;
-        }
-        self.note(|_| format!("node {id} <- {event}"));
-        let now = self.now;
-        let host = self.hosts.get_mut(&id).unwrap();
-        let local = host.clock(now);
-        let mut effects = Vec::new();
-        let Some(node) = &mut host.node else { return };
-        node.step(local, event, &mut effects);
-        self.perform_effects(id, effects);
-        self.answer_clients(id);
-        self.answer_reader(id);
-        self.arm(id);
-    }
-
-    pub fn arm(&mut self, id: NodeId) {
-        let now = self.now;
-        let host = self.hosts.get_mut(&id).unwrap();
-        let deadline = host.node.as_ref().and_then(Node::deadline);
-        let at = deadline.map(|local| host.true_time(local).max(now));
-        if at.is_some() && at != host.wake {
-            host.wake = at;
-            let life = host.life;
-            let wait = at.unwrap_or(now).since(now);
-            self.after(wait, Action::Wake { host: id, life });
-        }
-    }
-
-    pub fn wake(&mut self, id: NodeId, life: u64) {
-        if !self.current(id, life) {
-            return;
-        }
-        let now = self.now;
-        let host = self.hosts.get_mut(&id).unwrap();
-        host.wake = None;
-        let local = host.clock(now);
-        let due = host.node.as_ref().and_then(Node::deadline).is_some_and(|at| at <= local);
-        if due {
-            self.step(id, life, Event::Deadline);
-        } else {
-            self.arm(id);
-        }
-    }
-
-    fn restart(&mut self, id: NodeId) {
-        let lease = LEASE;
-        let settings = NodeSettings {
-            lease,
-            manual: Timeouts { standby: lease * 2, coordinator: lease * 3 / 10 },
-            strict: self.options.strict,
-            fences: self.options.fences,
-            failovers_max: self.options.failovers_max,
-            auto_rejoin: self.options.auto_rejoin,
-            lone_stops: self.options.lone_stops,
-            ..NodeSettings::default()
-        };
-        let now = self.now;
-        let host = self.hosts.get_mut(&id).unwrap();
-        if host.node.is_some() {
-            return;
-        }
-        host.life += 1;
-        host.fts = machine();
-        host.woke = now;
-        let mut effects = Vec::new();
-        let found = host.storage.open(host.incarnation);
-        let control = host.storage.control.clone();
-        let identity = (CLUSTER, host.member());
-        let local = host.clock(now);
-        let node = Node::new(settings, identity, control, found, (local, &mut effects));
-        host.node = Some(node);
-        self.note(|_| format!("node {id} starts"));
-        self.perform_effects(id, effects);
-        self.arm(id);
     }
 }

@@ -1,0 +1,72 @@
+//! Storm, then calm: what the cluster must have come to when everything works again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aerie::master::node::Node;
+use aerie::types::{Lsn, NodeId};
+
+use crate::action::Action;
+use crate::faults::Links;
+use crate::world::World;
+
+impl World {
+    /// Storm, then calm: everything works again and the cluster must come to rest.
+    pub fn run(&mut self) {
+        let storm_ends = self.now.after(self.options.stormy);
+        self.run_until(storm_ends, |_| false);
+        self.calm = true;
+        self.heal_everything();
+        let bound = self.now.after(self.options.calm);
+        let settled = self.run_until(bound, World::settled);
+        assert!(settled, "I6: not settled in {:?}: {}", self.options.calm, self.picture());
+        let writes = self.checker.acked.len();
+        let bound = self.now.after(Duration::from_secs(5));
+        let goes_on = self.run_until(bound, |world| world.checker.acked.len() > writes + 3);
+        assert!(goes_on, "I6: no write is acknowledged after the storm: {}", self.picture());
+    }
+
+    /// One open primary, everybody in the set, everybody at the same position.
+    pub fn settled(&self) -> bool {
+        let open = self.hosts.values().filter(|host| host.open).count();
+        let all = self.record().in_sync.len() == self.hosts.len();
+        let alive = self.hosts.values().all(|host| host.node.is_some());
+        let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied()).collect();
+        if open != 1 || !all || !alive || applied.len() != 1 {
+            return false;
+        }
+        let primary = self.hosts.values().find(|host| host.open).map(|host| host.id);
+        if !primary.is_some_and(|id| self.segments_settled(id)) {
+            return false;
+        }
+        let digests: BTreeSet<_> = self.hosts.values().map(|h| h.storage.digest()).collect();
+        assert!(digests.len() == 1, "I7: catalogs differ at {applied:?}");
+        true
+    }
+
+    pub fn picture(&self) -> String {
+        let mut text = format!("{}", self.record());
+        for host in self.hosts.values() {
+            let view = host.node.as_ref().map(Node::view);
+            let role = view.as_ref().map_or("dead", |view| view.role);
+            let why = view.map_or(String::new(), |view| view.closed_reason);
+            let (end, applied) = (host.storage.end(), host.storage.applied());
+            text += &format!("; node {} {role} end={end} applied={applied} {why}", host.id);
+        }
+        text
+    }
+
+    pub fn heal_everything(&mut self) {
+        self.links = Links::default();
+        self.register.up = true;
+        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+        for id in ids {
+            let host = self.hosts.get_mut(&id).unwrap();
+            host.resume(self.now);
+            host.flush_slow = false;
+            if host.node.is_none() {
+                self.after(Duration::from_millis(1), Action::Restart { host: id });
+            }
+        }
+    }
+}
