@@ -4,6 +4,7 @@ use aerie::master::{Control, Event};
 use aerie::types::{ClusterState, Epoch, Lsn, Member, Message, Mode, NodeId};
 
 use crate::faults::Fault;
+use crate::voters::Voting;
 
 #[derive(Debug)]
 pub enum Action {
@@ -76,6 +77,7 @@ pub enum Action {
         member: Member,
         upto: Epoch,
     },
+    Voting(Voting),
     /// A segment's agent sends its heartbeat.
     Beat {
         agent: usize,

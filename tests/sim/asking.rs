@@ -1,10 +1,12 @@
 //! What a simulated host gets from a coordinator: questions and answers may be lost or late.
 
+use aerie::ha::register::Ask;
 use aerie::ha::{ReadOutcome, SwapOutcome};
 use aerie::master::Event;
 use aerie::types::{ClusterState, Member, Mode, NodeId};
 
 use crate::action::Action;
+use crate::voters::Wanted;
 use crate::world::World;
 
 impl World {
@@ -14,6 +16,12 @@ impl World {
     }
 
     pub fn read_record(&mut self, (id, life): (NodeId, u64), attempt: u64, coordinator: Mode) {
+        if self.options.voters {
+            if self.current(id, life) {
+                self.ask_voters(id, Wanted::Read { attempt }, Ask::Read);
+            }
+            return;
+        }
         let outcome = if self.reaches_coordinator(id) && self.reaches_coordinator(id) {
             if self.by_hand_in(coordinator) { self.read_by_hand(id) } else { self.register.read() }
         } else {
@@ -26,6 +34,13 @@ impl World {
     }
 
     pub fn swap(&mut self, (id, life): (NodeId, u64), coordinator: Mode, proposed: &ClusterState) {
+        if self.options.voters {
+            if self.current(id, life) {
+                let wanted = Wanted::Swap { nonce: proposed.nonce };
+                self.ask_voters(id, wanted, Ask::Swap(proposed.clone()));
+            }
+            return;
+        }
         let again = |proposed| Action::Swap { host: id, life, coordinator, proposed };
         self.ask_to_change((id, life), proposed, again, |world, by| {
             if world.by_hand_in(coordinator) {

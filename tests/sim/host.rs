@@ -9,6 +9,7 @@ use aerie::types::{Incarnation, Instant, Lsn, Member, NodeId};
 
 use crate::segments::machine;
 use crate::storage::Storage;
+use crate::voters::Asking;
 
 pub struct Host {
     pub id: NodeId,
@@ -29,6 +30,7 @@ pub struct Host {
     pub waiting: BTreeMap<Lsn, u64>,
     pub tickets: BTreeMap<u64, u64>,
     pub wake: Option<Instant>,
+    pub asking: Asking,
     /// A read that waits for its confirmation: when it came (this clock), what was acked by then.
     pub reading: Option<(Instant, Lsn)>,
     pub flush_slow: bool,
@@ -54,6 +56,7 @@ impl Host {
             waiting: BTreeMap::new(),
             tickets: BTreeMap::new(),
             wake: None,
+            asking: Asking::new(member.node),
             reading: None,
             flush_slow: false,
             fts: machine(),

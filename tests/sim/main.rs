@@ -22,6 +22,7 @@ mod segments;
 mod storage;
 mod supervisor;
 mod turning;
+mod voters;
 mod world;
 
 use options::Options;
@@ -87,6 +88,16 @@ fn three_nodes_survive_crashes_cuts_and_a_forgetful_coordinator() {
 #[test]
 fn two_nodes_survive_crashes_and_cuts() {
     run_all(&Options { nodes: 2, ..Options::default() }, seeds());
+}
+
+#[test]
+fn the_voters_of_the_register_survive_too() {
+    for nodes in [2, 3] {
+        let options = Options { nodes, voters: true, ..Options::default() };
+        let (acked, opens, _) = run_all(&options, fewer_seeds());
+        let seeds = fewer_seeds().count() as u64;
+        assert!(acked > seeds * 20 && opens > seeds, "{acked} writes, {opens} reigns");
+    }
 }
 
 #[test]

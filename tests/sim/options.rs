@@ -8,6 +8,8 @@ pub struct Options {
     pub manual: bool,
     /// Begins in manual mode and is turned to automatic mode and back.
     pub turns: bool,
+    /// The coordinator is the embedded register with its voters.
+    pub voters: bool,
     pub strict: bool,
     pub trace: bool,
     pub segments: u64,
@@ -29,6 +31,7 @@ impl Default for Options {
             nodes: 3,
             manual: false,
             turns: false,
+            voters: false,
             strict: false,
             trace: std::env::var("SEED").is_ok(),
             segments: 3,

@@ -10,6 +10,7 @@ use crate::action::Action;
 use crate::faults::{Fault, draw};
 use crate::host::Host;
 use crate::storage::{Storage, transaction};
+use crate::voters::Asking;
 use crate::world::{LEASE, World, control};
 
 impl World {
@@ -192,6 +193,7 @@ impl World {
         host.reading = None;
         host.tickets.clear();
         host.wake = None;
+        host.asking = Asking::new(id);
         host.fts_wake = None;
         host.resume(now);
         host.storage.crash(power);
@@ -200,11 +202,8 @@ impl World {
     /// Only where another member of the recorded set still has its data, and stays in it whatever is
     /// on its way to the coordinator: no rule helps otherwise.
     pub fn wipe(&mut self, id: NodeId) {
-        let on_its_way = self.queue.values().filter_map(|action| match action {
-            Action::Swap { proposed, .. } => Some(&**proposed),
-            _ => None,
-        });
-        let records: Vec<&ClusterState> = on_its_way.chain([self.record()]).collect();
+        let on_their_way = self.records_on_their_way();
+        let records: Vec<&ClusterState> = on_their_way.chain([self.record()]).collect();
         let keeps_it = |host: &Host| records.iter().all(|record| record.is_in_sync(host.member()));
         if !self.hosts.values().any(|host| host.id != id && keeps_it(host)) {
             return;

@@ -19,6 +19,7 @@ use crate::options::Options;
 use crate::rng::Rng;
 use crate::segments::{Agent, Pending};
 use crate::storage::Storage;
+use crate::voters::{Seat, seats, voters};
 
 pub fn control(record: Option<ClusterState>) -> Control {
     Control { followed: Epoch::ZERO, promised: Epoch::ZERO, record }
@@ -46,6 +47,8 @@ pub struct World {
     pub register: Register,
     /// What an omniscient person would know of a cluster's manual times (`turning`).
     pub by_hand: ClusterState,
+    /// The voters of the embedded register, where it is the coordinator.
+    pub seats: BTreeMap<Incarnation, Seat>,
     pub links: Links,
     pub checker: Checker,
     pub trace: Vec<String>,
@@ -86,7 +89,7 @@ impl World {
             primary: ids[0],
             in_sync: BTreeSet::from([Member { node: ids[0], incarnation: incarnation(ids[0]) }]),
             members: members.collect(),
-            voters: BTreeSet::new(),
+            voters: if options.voters { voters(options.nodes) } else { BTreeSet::new() },
             next_voters: None,
             mode: if options.manual || options.turns { Mode::Manual } else { Mode::Embedded },
             enabling: None,
@@ -108,6 +111,7 @@ impl World {
         let hosts = hosts.collect();
         let register =
             if options.turns { Register::empty(&record) } else { Register::new(record.clone()) };
+        let seats = seats(options.nodes, &record);
         let mut world = World {
             options,
             now: Instant(1_000_000_000),
@@ -117,6 +121,7 @@ impl World {
             hosts,
             register,
             by_hand: record,
+            seats,
             links: Links::default(),
             checker: Checker::default(),
             trace: Vec::new(),
@@ -218,6 +223,7 @@ impl World {
                 self.swap((host, life), coordinator, &proposed);
             }
             Action::Create { host, life, first } => self.create((host, life), &first),
+            Action::Voting(voting) => self.vote(voting),
             Action::Turn => self.turn(),
             Action::Seed { host, life, from } => self.seed(host, life, from),
             Action::Client => self.client(),
@@ -244,6 +250,7 @@ impl World {
             | Action::Fts { host, .. }
             | Action::FtsWake { host, .. }
             | Action::Control { host, .. } => Some(*host),
+            Action::Voting(voting) => self.busy_with_voting(voting),
             _ => None,
         }
     }
