@@ -6,7 +6,7 @@ use aerie::master::Event;
 use aerie::types::{ClusterState, Member, Mode, NodeId};
 
 use crate::action::Action;
-use crate::voters::Wanted;
+use crate::proposing::Wanted;
 use crate::world::World;
 
 impl World {

@@ -7,9 +7,9 @@ use aerie::fts::Machine;
 use aerie::master::node::Node;
 use aerie::types::{Incarnation, Instant, Lsn, Member, NodeId};
 
+use crate::proposing::Asking;
 use crate::segments::machine;
 use crate::storage::Storage;
-use crate::voters::Asking;
 
 pub struct Host {
     pub id: NodeId,

@@ -14,6 +14,7 @@ mod fenced;
 mod host;
 mod options;
 mod outside;
+mod proposing;
 mod rest;
 mod rng;
 mod running;

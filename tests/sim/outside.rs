@@ -9,8 +9,8 @@ use aerie::types::{ClusterState, Incarnation, Lsn, NodeId};
 use crate::action::Action;
 use crate::faults::{Fault, draw};
 use crate::host::Host;
+use crate::proposing::Asking;
 use crate::storage::{Storage, transaction};
-use crate::voters::Asking;
 use crate::world::{LEASE, World, control};
 
 impl World {

@@ -1,25 +1,20 @@
-//! The embedded register in the world: the real proposers and voters. Each master has a voter
+//! The voters of the embedded register in the world, and the way to them. Each master has a voter
 //! beside it and, where there are two masters, a witness has the third.
 //!
 //! A question or an answer may be lost, late or held up by a disk; a voter whose process ends in
 //! the middle of a write may or may not have written. What a majority holds is the record, and the
 //! same rules are checked of it as where one register stands for the coordinator.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aerie::ha::register::{
-    Acceptor, Answer, Ask, Ballot, Effect, Event, Outcome, Proposer, Record,
-};
-use aerie::ha::{ReadOutcome, SwapOutcome};
-use aerie::types::{ClusterState, Epoch, Incarnation, Instant, NodeId, Nonce, Voter};
+use aerie::ha::SwapOutcome;
+use aerie::ha::register::{Acceptor, Answer, Ballot, Effect, Event, Record};
+use aerie::types::{ClusterState, Incarnation, Instant, NodeId, Voter};
 
 use crate::action::Action;
 use crate::coordinator::Register;
-use crate::world::{LEASE, World};
-
-/// Bound of one attempt.
-const ATTEMPT: Duration = Duration::from_millis(LEASE.as_millis() as u64 * 3 / 10);
+use crate::world::World;
 
 /// A voter: in the process of a master, or a witness on a host of its own.
 pub struct Seat {
@@ -54,39 +49,6 @@ pub fn seats(nodes: u8, first: &ClusterState) -> BTreeMap<Incarnation, Seat> {
     first.voters.iter().map(seat).collect()
 }
 
-/// For whom an attempt is made.
-#[derive(Debug, Clone, Copy)]
-pub enum Wanted {
-    Read { attempt: u64 },
-    Swap { nonce: Nonce },
-}
-
-/// The proposer of one process, and what waits for it.
-pub struct Asking {
-    proposer: Proposer<ClusterState>,
-    waiting: VecDeque<(Wanted, Ask<ClusterState>, Instant)>,
-    /// With the version that was chosen when it began.
-    under_way: Option<(Wanted, Ask<ClusterState>, u64)>,
-    met: Option<ClusterState>,
-    wake: Option<Instant>,
-}
-
-impl Asking {
-    pub fn new(node: NodeId) -> Asking {
-        let (waiting, proposer) = (VecDeque::new(), Proposer::new(node));
-        Asking { proposer, waiting, under_way: None, met: None, wake: None }
-    }
-
-    fn proposed(&self) -> impl Iterator<Item = &ClusterState> {
-        let waiting = self.waiting.iter().map(|(_, ask, _)| ask);
-        let asks = waiting.chain(self.under_way.iter().map(|(_, ask, _)| ask));
-        asks.filter_map(|ask| match ask {
-            Ask::Swap(record) => Some(record),
-            _ => None,
-        })
-    }
-}
-
 #[derive(Debug)]
 pub enum Voting {
     Question {
@@ -112,7 +74,7 @@ pub enum Voting {
     },
 }
 
-fn voter_and_ballot(question: &Effect<ClusterState>) -> (Incarnation, Ballot) {
+pub fn voter_and_ballot(question: &Effect<ClusterState>) -> (Incarnation, Ballot) {
     match question {
         Effect::Look { to, ballot }
         | Effect::Prepare { to, ballot }
@@ -137,121 +99,6 @@ impl World {
         queued.chain(asked).chain(held.filter(|held| held.version > self.register.record.version))
     }
 
-    pub fn ask_voters(&mut self, id: NodeId, wanted: Wanted, ask: Ask<ClusterState>) {
-        let host = self.hosts.get_mut(&id).unwrap();
-        let until = host.clock(self.now).after(ATTEMPT);
-        host.asking.waiting.push_back((wanted, ask, until));
-        self.next_attempt(id);
-    }
-
-    fn next_attempt(&mut self, id: NodeId) {
-        let now = self.now;
-        let chosen = self.register.record.version;
-        let host = self.hosts.get_mut(&id).unwrap();
-        if host.asking.under_way.is_some() {
-            return;
-        }
-        let Some((wanted, ask, until)) = host.asking.waiting.pop_front() else { return };
-        if until <= host.clock(now) {
-            self.attempted(id, wanted, None);
-            return self.next_attempt(id);
-        }
-        host.asking.under_way = Some((wanted, ask.clone(), chosen));
-        let stored = host.storage.control.record.iter();
-        let known = stored.chain(&host.asking.met).max_by_key(|record| record.version);
-        let electorate = known.unwrap_or(&self.register.record).electorate();
-        let life = host.life;
-        let chance = self.rng.next();
-        self.step_proposer(id, life, Event::Begin { ask, electorate, until, chance });
-    }
-
-    fn step_proposer(&mut self, id: NodeId, life: u64, event: Event<ClusterState>) {
-        if !self.current(id, life) {
-            return;
-        }
-        self.note(|_| format!("register {id} <- {event}"));
-        let host = self.hosts.get_mut(&id).unwrap();
-        let local = host.clock(self.now);
-        let mut effects = Vec::new();
-        host.asking.proposer.step(local, event, &mut effects);
-        for effect in effects {
-            self.note(|_| format!("register {id} -> {effect}"));
-            match effect {
-                Effect::Finished(outcome) => {
-                    let under_way = self.hosts.get_mut(&id).unwrap().asking.under_way.take();
-                    let (wanted, _, began_at) = under_way.expect("an attempt has begun");
-                    self.check_answer(&outcome, began_at);
-                    self.attempted(id, wanted, Some(outcome));
-                    self.next_attempt(id);
-                }
-                question => self.send_question(id, life, question),
-            }
-        }
-        self.arm_proposer(id);
-    }
-
-    fn arm_proposer(&mut self, id: NodeId) {
-        let now = self.now;
-        let host = self.hosts.get_mut(&id).unwrap();
-        let deadline = host.asking.proposer.deadline();
-        let at = deadline.map(|local| host.true_time(local).max(now));
-        if at.is_some() && at != host.asking.wake {
-            host.asking.wake = at;
-            let life = host.life;
-            let wait = at.unwrap_or(now).since(now);
-            self.after(wait, Action::Voting(Voting::Wake { host: id, life }));
-        }
-    }
-
-    /// A read tells what was chosen when it began, or a later record; none is ever made up.
-    fn check_answer(&self, outcome: &Outcome<ClusterState>, began_at: u64) {
-        let told = match outcome {
-            Outcome::Current(record) => {
-                assert!(record.version >= began_at, "a read of {record}, v{began_at} was chosen");
-                record
-            }
-            Outcome::Failed { current, .. } => current,
-            Outcome::Empty => panic!("the voters have forgotten the record"),
-            Outcome::Done | Outcome::Unresolved(_) => return,
-        };
-        let same = |past: &ClusterState| past.version == told.version;
-        let nonce = self.register.past.iter().find(|past| same(past)).map(|past| past.nonce);
-        assert!(nonce == Some(told.nonce), "told {told}, chosen was {}", self.record());
-    }
-
-    /// As the driver of the embedded register tells its node.
-    fn attempted(&mut self, id: NodeId, wanted: Wanted, outcome: Option<Outcome<ClusterState>>) {
-        if let Some(Outcome::Current(met) | Outcome::Failed { current: met, .. }) = &outcome {
-            let host = self.hosts.get_mut(&id).unwrap();
-            let older = host.asking.met.as_ref().is_none_or(|known| known.version < met.version);
-            host.asking.met = if older { Some(met.clone()) } else { host.asking.met.take() };
-        }
-        let reason = "the voters do not answer".to_owned();
-        let event = match wanted {
-            Wanted::Read { attempt } => {
-                let outcome = match outcome {
-                    Some(Outcome::Current(record)) => ReadOutcome::Record(Box::new(record)),
-                    _ => ReadOutcome::Unavailable { reason },
-                };
-                aerie::master::Event::RecordRead { attempt, outcome }
-            }
-            Wanted::Swap { nonce } => {
-                let outcome = match outcome {
-                    Some(Outcome::Done) => SwapOutcome::Done,
-                    Some(Outcome::Failed { current, why }) => SwapOutcome::Failed {
-                        current: Some(Box::new(current)),
-                        reason: why.to_string(),
-                        met: Epoch::ZERO,
-                    },
-                    _ => SwapOutcome::Unknown { reason },
-                };
-                aerie::master::Event::Swapped { nonce, outcome }
-            }
-        };
-        let life = self.hosts[&id].life;
-        self.after(Duration::ZERO, Action::Local { host: id, life, event });
-    }
-
     /// Between a master and a voter; each has its own voter in its process.
     fn voter_is_reached(&mut self, id: NodeId, voter: Incarnation, back: bool) -> bool {
         let cut = match self.seats[&voter].host {
@@ -263,7 +110,7 @@ impl World {
         !cut && (self.calm || !self.rng.percent(2))
     }
 
-    fn send_question(&mut self, id: NodeId, life: u64, question: Effect<ClusterState>) {
+    pub fn send_question(&mut self, id: NodeId, life: u64, question: Effect<ClusterState>) {
         let (voter, ballot) = voter_and_ballot(&question);
         if self.voter_is_reached(id, voter, false) {
             let question = Voting::Question { from: id, life, question };
@@ -359,20 +206,7 @@ impl World {
                 self.stored(voter_life, (from, life), question);
             }
             Voting::Answer { host, life, event } => self.step_proposer(host, life, event),
-            Voting::Wake { host, life } => {
-                if !self.current(host, life) {
-                    return;
-                }
-                let now = self.now;
-                let it = self.hosts.get_mut(&host).unwrap();
-                it.asking.wake = None;
-                let due = it.asking.proposer.deadline().is_some_and(|at| at <= it.clock(now));
-                if due {
-                    self.step_proposer(host, life, Event::Deadline);
-                } else {
-                    self.arm_proposer(host);
-                }
-            }
+            Voting::Wake { host, life } => self.wake_proposer(host, life),
         }
     }
 
