@@ -66,7 +66,7 @@ setup-bench:
 
 # What takes longer than a commit should: more seeds, more kills.
 test-long: setup
-	SIM_SEEDS=20000 cargo test --test sim
+	SIM_SEEDS=20000 DOUBLE_FAULTS=all cargo test --test sim
 	E2E_KILLS=500 cargo test --test e2e
 	$(KERNEL) MODEL_FAULTS=2 cargo test $(KERNEL_ARGS)
 	tests/mutations/run

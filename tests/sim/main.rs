@@ -8,6 +8,7 @@ mod action;
 mod asking;
 mod checker;
 mod coordinator;
+mod double;
 mod effects;
 mod faults;
 mod fenced;

@@ -17,6 +17,10 @@ impl World {
         self.run_until(storm_ends, |_| false);
         self.calm = true;
         self.heal_everything();
+        self.come_to_rest();
+    }
+
+    pub fn come_to_rest(&mut self) {
         let bound = self.now.after(self.options.calm);
         let settled = self.run_until(bound, World::settled);
         assert!(settled, "I6: not settled in {:?}: {}", self.options.calm, self.picture());

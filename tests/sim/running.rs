@@ -24,6 +24,7 @@ impl World {
         let mut effects = Vec::new();
         let Some(node) = &mut host.node else { return };
         node.step(local, event, &mut effects);
+        self.steps += u64::from(self.is_step(&effects));
         self.perform_effects(id, effects);
         self.answer_clients(id);
         self.answer_reader(id);

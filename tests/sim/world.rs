@@ -43,6 +43,8 @@ pub struct World {
     pub rng: Rng,
     pub queue: BTreeMap<(Instant, u64), Action>,
     pub sequence: u64,
+    /// What nodes have done, but for what goes on all the time (`double`).
+    pub steps: u64,
     pub hosts: BTreeMap<NodeId, Host>,
     pub register: Register,
     /// What an omniscient person would know of a cluster's manual times (`turning`).
@@ -118,6 +120,7 @@ impl World {
             rng,
             queue: BTreeMap::new(),
             sequence: 0,
+            steps: 0,
             hosts,
             register,
             by_hand: record,
