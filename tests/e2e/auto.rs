@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, Node, READY, Shape, psql};
 use crate::session::Session;
-use crate::wait::{eventually, seconds};
+use crate::wait::eventually;
 use crate::writers::Writers;
 
 /// Another primary than `old`, however long it takes on a busy machine.
@@ -145,7 +145,7 @@ fn automatic_mode_goes_on_and_off_under_writes() {
     // A person decides again: nobody takes over by itself.
     cluster.kill(&primary);
     let standby = cluster.other_masters(&primary).remove(0);
-    eventually("a refusal", seconds(10), || {
+    eventually("a refusal", READY, || {
         let said = psql(standby.pg_port, "select 1");
         if said.ok() { Err("it serves".to_owned()) } else { Ok(()) }
     });
@@ -178,7 +178,7 @@ fn without_a_majority_nothing_moves_and_the_state_says_so() {
     });
     cluster.restart("segment1").expect("restart of the witness");
     eventually("a commit alone", READY, || {
-        let created = psql(primary.pg_port, "create table alone (id int)");
+        let created = psql(primary.pg_port, "create table if not exists alone (id int)");
         if created.ok() { Ok(()) } else { Err(created.stderr) }
     });
     cluster.restart(&standby.name).expect("restart of the standby");

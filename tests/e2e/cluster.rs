@@ -6,6 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -177,7 +178,7 @@ impl Cluster {
     fn listing(&self) -> Listing {
         let path = self.dir().join("cluster.json");
         // It is replaced while nodes come and go.
-        eventually("cluster.json", seconds(5), || {
+        eventually("cluster.json", seconds(30), || {
             let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
             serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
         })
@@ -369,16 +370,27 @@ pub fn psql(port: u16, sql: &str) -> Outcome {
     run(&mut command, seconds(60))
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, another each time. It lies below those that `hawq demo`
+/// takes, and below those that the system hands to clients: one of them could sit on the port of a
+/// node that is down.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("address").port()
+    const FIRST: u32 = 10_000;
+    const SPAN: u32 = 5_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Another run on this machine begins elsewhere.
+    let begin = std::process::id().wrapping_mul(997);
+    let mut candidates = (0..SPAN).map(|_| {
+        let next = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(FIRST + next % SPAN).expect("a port")
+    });
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    candidates.find(is_free).expect("a free port")
 }
 
 /// `kill -9`, and waits until the process is gone.
 pub fn end(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    eventually("the end of a killed process", seconds(10), || {
+    eventually("the end of a killed process", seconds(30), || {
         if is_alive(pid) { Err(format!("{pid} lives")) } else { Ok(()) }
     });
 }

@@ -1,8 +1,10 @@
 //! What proxies and Kubernetes see of a node over HTTP, and a real HAProxy that goes by it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -139,18 +141,23 @@ struct Proxy {
     child: Child,
     port: u16,
     folder: TempDir,
+    /// Ports of SQL: the first is that of `node1`.
+    servers: Vec<u16>,
 }
 
 impl Proxy {
     fn start(servers: &[(u16, u16)]) -> Proxy {
         let folder = tempfile::tempdir().expect("directory");
         let port = free_port();
+        let socket = folder.path().join("stats");
         let mut text = format!(
-            "defaults\n    mode tcp\n    timeout connect 1s\n    timeout client 1m\n    \
+            "global\n    stats socket {}\n    stats timeout 10s\n\
+             defaults\n    mode tcp\n    timeout connect 1s\n    timeout client 1m\n    \
              timeout server 1m\n    timeout check 2s\n\
              listen primary\n    bind 127.0.0.1:{port}\n    option httpchk OPTIONS /primary\n    \
              http-check expect status 200\n    \
-             default-server inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions\n"
+             default-server inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions\n",
+            socket.display()
         );
         for (number, (pg, http)) in (1..).zip(servers) {
             text.push_str(&format!("    server node{number} 127.0.0.1:{pg} check port {http}\n"));
@@ -162,7 +169,39 @@ impl Proxy {
         command.args(["-db", "-f"]).arg(&file).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("log")).stderr(log);
         let child = command.spawn().expect("haproxy; run .ci/setup, or apt-get install haproxy");
-        Proxy { child, port, folder }
+        let servers = servers.iter().map(|(pg_port, _)| *pg_port).collect();
+        Proxy { child, port, folder, servers }
+    }
+
+    /// What HAProxy takes each master for, by its port: `UP` or `DOWN`. Before the first check of
+    /// all it takes every server for `UP`, so nothing is told until each has been checked.
+    fn takes_for(&self) -> Result<BTreeMap<u16, String>, String> {
+        let asked = || -> std::io::Result<String> {
+            let mut stream = UnixStream::connect(self.folder.path().join("stats"))?;
+            stream.set_read_timeout(Some(seconds(10)))?;
+            stream.write_all(b"show stat\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = asked().map_err(|error| error.to_string())?;
+        let mut lines = answer.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let names = lines.next().unwrap_or_default();
+        let rows: Vec<Vec<&str>> = lines.collect();
+        let field = |row: &Vec<&str>, name| {
+            let column = names.iter().position(|it| it.trim_start_matches("# ") == name)?;
+            row.get(column).map(|text| (*text).to_owned())
+        };
+        let state = |(number, port): (usize, &u16)| {
+            let name = format!("node{number}");
+            let row = rows.iter().find(|row| field(row, "svname").as_ref() == Some(&name))?;
+            // The star: a check is under way, besides the one that the rest is about.
+            let checked = field(row, "check_status")?;
+            (checked.trim_start_matches("* ") != "INI").then_some(())?;
+            Some((*port, field(row, "status")?))
+        };
+        let states: Option<_> = (1..).zip(&self.servers).map(state).collect();
+        states.ok_or(answer)
     }
 
     fn log(&self) -> String {
@@ -177,11 +216,19 @@ impl Proxy {
         port.parse().map_err(|_| format!("port {port}"))
     }
 
+    /// Waits until HAProxy has found out that this master is the primary, and no other.
     #[track_caller]
     fn eventually_reaches(&self, node: &Node) {
-        eventually("the primary behind HAProxy", READY, || match self.reaches() {
-            Ok(port) if port == node.pg_port => Ok(()),
-            other => Err(format!("{other:?}, wanted {}\n{}", node.pg_port, self.log())),
+        let wanted = |port: &u16| if *port == node.pg_port { "UP" } else { "DOWN" };
+        eventually("the primary behind HAProxy", READY, || {
+            let states = self.takes_for().map_err(|error| format!("{error}\n{}", self.log()))?;
+            if !states.iter().all(|(port, state)| state == wanted(port)) {
+                return Err(format!("{states:?}, wanted {}\n{}", node.pg_port, self.log()));
+            }
+            match self.reaches() {
+                Ok(port) if port == node.pg_port => Ok(()),
+                other => Err(format!("{other:?}, wanted {}\n{}", node.pg_port, self.log())),
+            }
         });
     }
 }
