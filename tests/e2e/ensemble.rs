@@ -61,11 +61,19 @@ impl Ensemble {
         self.servers.iter().map(address).collect::<Vec<_>>().join(",")
     }
 
+    /// Starts those that do not run.
     pub fn start_all(&mut self) {
         for i in 0..self.servers.len() {
-            self.spawn(i);
+            if !self.runs(i) {
+                self.spawn(i);
+            }
         }
         self.wait_until_serving();
+    }
+
+    fn runs(&mut self, i: usize) -> bool {
+        let child = self.servers[i].child.as_mut();
+        child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     pub fn kill_all(&mut self) {
