@@ -2,7 +2,6 @@
 //!
 //! Nothing is decided here but how an error reads; its code is `sqlstate`'s.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use datafusion::common::ScalarValue;
 
 use crate::catalog::CommitError;
 use crate::query::{self, Engine, Output, OutputColumn, Prepared, SessionStart, Statement};
+use crate::runtime::error_text;
 
 use super::backend::{
     Backend, BackendSession, Column, Description, Outcome, SessionOpening, TransactionStatus,
@@ -155,7 +155,7 @@ impl From<query::Error> for Failure {
         Failure {
             severity,
             state: of_query(&error),
-            message: chain(&error),
+            message: error_text(&error),
             detail,
             hint,
             position,
@@ -181,16 +181,4 @@ fn of_commit(error: &CommitError) -> (Severity, Option<String>, Option<String>) 
         }
         CommitError::Terminated => (Severity::Fatal, None, None),
     }
-}
-
-/// The message with its causes, which a transparent error leaves out.
-fn chain(error: &query::Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        message.push_str(": ");
-        message.push_str(&source.to_string());
-        cause = source.source();
-    }
-    message
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::runtime::Disk;
+use crate::runtime::{Disk, error_text};
 use crate::types::{ClusterState, Incarnation};
 
 use super::register::{Acceptor, Answer, Ballot};
@@ -146,7 +146,7 @@ impl<D: Disk> Voter<D> {
         };
         if *lock(&self.held) != next {
             self.file.store(&next).map_err(|error| {
-                let text = chain(&error);
+                let text = error_text(&error);
                 tracing::error!("{text}");
                 VoterError::Disk(text)
             })?;
@@ -158,17 +158,6 @@ impl<D: Disk> Voter<D> {
 
 fn lock(held: &Mutex<Acceptor<ClusterState>>) -> MutexGuard<'_, Acceptor<ClusterState>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use crate::proto::v1::{
     AcceptReply, AcceptRequest, DescribeReply, DescribeRequest, PrepareReply, PrepareRequest,
 };
 use crate::proto::{record_from_wire, record_to_wire};
-use crate::runtime::{CheckRequests, Disk, RpcAuth};
+use crate::runtime::{CheckRequests, Disk, RpcAuth, error_text};
 use crate::types::{ClusterId, Incarnation};
 
 use super::register::{Answer, Ballot};
-use super::voter::{VoterError, Voting, chain};
+use super::voter::{VoterError, Voting};
 use super::voter_file::VoterFile;
 
 /// The voter of this process, or why it has none.
@@ -26,7 +26,7 @@ pub fn take_seat<D: Disk>(disk: D, directory: &Path, cluster: ClusterId) -> Seat
     let taken = || {
         let new_life = getrandom::u64().map_err(|error| format!("draw a number: {error}"))?;
         let opened = VoterFile::open(disk, directory, cluster, Incarnation(new_life));
-        let (file, acceptor) = opened.map_err(|error| chain(&error))?;
+        let (file, acceptor) = opened.map_err(|error| error_text(&error))?;
         Voting::start(file, acceptor).map_err(|error| format!("start the voter's thread: {error}"))
     };
     taken().inspect_err(|reason| tracing::error!("this process has no voter: {reason}"))

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::catalog::Catalog;
-use crate::runtime::Disk;
+use crate::runtime::{Disk, error_text};
 use crate::types::Lsn;
 use crate::wal::record::{PayloadKind, decode_payload};
 use crate::wal::{Frames, Reader};
@@ -88,7 +88,7 @@ impl<D: Disk> Applier<D> {
             return Err(format!("there is no log to apply from {from} to {upto}"));
         };
         let read = reader.read(from, upto, max_bytes);
-        read.map_err(|error| format!("read the log at {from}: {}", super::fatal::chain(&error)))
+        read.map_err(|error| format!("read the log at {from}: {}", error_text(&error)))
     }
 
     fn apply(&self, from: Lsn, bytes: &[u8]) -> Result<(), String> {
@@ -105,7 +105,6 @@ impl<D: Disk> Applier<D> {
             }
         }
         let applied = self.catalog.apply(&batch);
-        applied
-            .map_err(|error| format!("apply the log from {from}: {}", super::fatal::chain(&error)))
+        applied.map_err(|error| format!("apply the log from {from}: {}", error_text(&error)))
     }
 }

@@ -14,9 +14,9 @@ use crate::frontend::{
 };
 use crate::query::Engine;
 use crate::runtime::config::MasterSettings;
+use crate::runtime::error_text;
 
 use super::data_dir::DataDir;
-use super::fatal::chain;
 use super::live::LiveServer;
 use super::node::NodeView;
 use super::parts::{Parts, StopMode};
@@ -86,7 +86,7 @@ impl Clients {
                 tracing::info!("{} read again", self.hba_file.display());
             }
             Err(error) => {
-                tracing::warn!("the rules for clients stay as they were: {}", chain(&error));
+                tracing::warn!("the rules for clients stay as they were: {}", error_text(&error));
             }
         }
     }

@@ -10,12 +10,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::proto::v1::ReleaseRequest;
-use crate::runtime::{FileDisk, RpcAuth};
+use crate::runtime::{FileDisk, RpcAuth, error_text};
 use crate::types::{Epoch, Member, NodeId, TimelineHistory};
 use crate::wal::{Options, Wal};
 
 use super::data_dir::{DataDir, NodeIdentity};
-use super::fatal::chain;
 use super::inbox::Inbox;
 use super::init::{log_identity, new_incarnation};
 use super::parts::StopMode;
@@ -81,7 +80,7 @@ impl Runner {
             data_dir: self.directory.root(),
             stall_max: STALL_MAX,
         });
-        let seed = seed.await.map_err(|error| chain(&error))?;
+        let seed = seed.await.map_err(|error| error_text(&error))?;
         let (directory, identity) = (self.directory.clone(), self.identity.clone());
         let settle = move || settle(&directory, &identity, &seed);
         tokio::task::spawn_blocking(settle).await.map_err(|error| error.to_string())?
@@ -119,8 +118,8 @@ fn settle(directory: &DataDir, identity: &NodeIdentity, seed: &Seed) -> Result<S
         (seed.lsn, seed.history.clone()),
     );
     let flushed = log.and_then(|mut log| log.flush());
-    flushed.map_err(|error| format!("begin the log: {}", chain(&error)))?;
-    directory.write_identity(&next).map_err(|error| chain(&error))?;
+    flushed.map_err(|error| format!("begin the log: {}", error_text(&error)))?;
+    directory.write_identity(&next).map_err(|error| error_text(&error))?;
     let bytes = seed.bytes;
     Ok(format!("seeded lsn={} bytes={bytes} incarnation={incarnation}; starting anew", seed.lsn))
 }
@@ -156,7 +155,7 @@ impl Giver {
         let number = getrandom::u32().unwrap_or_default();
         let path = self.directory.root().join(format!("checkpoint.{member}.{number:08x}"));
         let lsn = self.catalog.checkpoint(&path);
-        let lsn = lsn.map_err(|error| tonic::Status::internal(chain(&error)))?;
+        let lsn = lsn.map_err(|error| tonic::Status::internal(error_text(&error)))?;
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner).clone();
         history.cut(lsn);
         Ok(CheckpointDir { path, lsn, history, epoch: view.epoch })

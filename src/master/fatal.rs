@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::runtime::leave;
+use crate::runtime::{error_text, leave};
 
 /// Exit status of a process that ended itself so.
 pub const FATAL_STATUS: i32 = 3;
@@ -32,17 +32,6 @@ impl Fatal {
 
     /// With the whole chain of causes.
     pub(super) fn error(&self, doing: &str, error: &dyn std::error::Error) {
-        self.end(&format!("{doing}: {}", chain(error)));
+        self.end(&format!("{doing}: {}", error_text(error)));
     }
-}
-
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::catalog::ReadView;
 use crate::query::{Live, ReplicationRow, ServerState, SessionRow};
 use crate::runtime::config::SettingRow;
+use crate::runtime::error_text;
 
 use super::node::{NodeView, StandbyView};
 use super::parts::Parts;
@@ -64,7 +65,7 @@ impl Live for LiveServer {
 
     fn checkpoint(&self) -> Result<(), String> {
         let flushed = self.parts.catalog.flush();
-        flushed.map(drop).map_err(|error| super::fatal::chain(&error))
+        flushed.map(drop).map_err(|error| error_text(&error))
     }
 
     fn in_progress(&self, xid: u64) -> bool {

@@ -9,10 +9,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::runtime::config::MasterSettings;
+use crate::runtime::error_text;
 
 use super::clients::Clients;
 use super::data_dir::DataDir;
-use super::fatal::chain;
 use super::handover::hand_over;
 use super::health;
 use super::own_address::{self, OwnAddressError};
@@ -116,7 +116,7 @@ async fn end(master: Master, immediate: bool) -> End {
         threads.stop();
         // After an immediate stop the log has it all.
         if !immediate && let Err(error) = catalog.flush() {
-            tracing::error!("cannot flush the catalog: {}", chain(&error));
+            tracing::error!("cannot flush the catalog: {}", error_text(&error));
         }
         drop(lock);
     });

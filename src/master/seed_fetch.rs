@@ -9,10 +9,10 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tonic::Status;
 
-use super::transport::{PeerAddress, connect, error_text};
+use super::transport::{PeerAddress, connect};
 use crate::proto::convert::{BadField, history_from_wire};
 use crate::proto::v1::{self, seed_chunk::Part};
-use crate::runtime::RpcAuth;
+use crate::runtime::{RpcAuth, error_text};
 use crate::types::{Epoch, Lsn, Member, TimelineHistory};
 
 /// Where a transfer is written until it is complete.

@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::outbox::Outbox;
 use crate::proto::v1;
 use crate::proto::v1::replication_client::ReplicationClient;
-use crate::runtime::{Net, RpcAuth};
+use crate::runtime::{Net, RpcAuth, error_text};
 use crate::types::{Envelope, NodeId};
 
 /// The longest record of the log, and room for what is around it.
@@ -198,17 +198,6 @@ fn back_off(failures: u32, random: u32) -> Duration {
     let doubled = BACK_OFF_MIN * (1 << failures.clamp(1, 6)) / 2;
     let wait = doubled.min(BACK_OFF_MAX);
     wait / 2 + (wait / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
-}
-
-/// An error with its causes on one line.
-pub(crate) fn error_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::catalog::segments::{self, MirroringState, SegmentRow};
 use crate::catalog::{Bootstrap, Catalog, Commit, Error, OpenTransaction, ReadView};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, error_text};
 use crate::types::Epoch;
 
 use super::audit::Audit;
@@ -62,7 +62,7 @@ impl Upkeep {
     }
 
     async fn look(&self, view: &NodeView, reign: &mut Option<Epoch>) -> Result<(), String> {
-        let text = |error: Error| super::fatal::chain(&error);
+        let text = |error: Error| error_text(&error);
         let filled = self.catalog.is_bootstrapped().map_err(text)?;
         self.filled.send_if_modified(|known| std::mem::replace(known, filled) != filled);
         if !(view.open && view.role == "primary") {
@@ -102,7 +102,7 @@ impl Upkeep {
             superuser: self.superuser.clone(),
             now_micros: self.clock.wall_micros(),
         };
-        let transaction = Catalog::bootstrap(&cluster).map_err(|e| super::fatal::chain(&e))?;
+        let transaction = Catalog::bootstrap(&cluster).map_err(|e| error_text(&e))?;
         let committed = self.commit.commit(transaction).await;
         let committed = committed.map_err(|error| error.to_string())?;
         tracing::info!("catalog filled epoch={} lsn={}", view.epoch, committed.lsn);

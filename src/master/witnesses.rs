@@ -22,7 +22,7 @@ use crate::proto::v1::{
     FenceReply, FollowRequest, PromiseRequest, StatusRequest, StoreSyncStateRequest,
 };
 use crate::proto::{fence_from_wire, member_to_wire, record_from_wire, record_to_wire};
-use crate::runtime::RpcAuth;
+use crate::runtime::{RpcAuth, error_text};
 use crate::types::{ClusterState, Epoch, Member, MemberEntry, NodeId};
 
 use super::audit::Audit;
@@ -216,7 +216,7 @@ pub(super) async fn connect(host: &str, port: u16, timeout: Duration) -> Result<
     let endpoint = endpoint.connect_timeout(timeout).tcp_nodelay(true);
     let connected = tokio::time::timeout(timeout, endpoint.connect()).await;
     let connected = connected.map_err(|_| format!("connect to {host}:{port}: timed out"))?;
-    connected.map_err(|error| format!("connect to {host}:{port}: {}", super::fatal::chain(&error)))
+    connected.map_err(|error| format!("connect to {host}:{port}: {}", error_text(&error)))
 }
 
 pub(super) async fn control_client(

@@ -4,6 +4,7 @@
 mod clock;
 pub mod config;
 mod disk;
+mod error_text;
 mod file_disk;
 mod leave;
 pub mod log_line;
@@ -16,6 +17,7 @@ pub mod site_xml;
 
 pub use clock::{BootClock, Clock};
 pub use disk::{Disk, DiskFile};
+pub use error_text::error_text;
 pub use file_disk::FileDisk;
 pub use leave::leave;
 pub use net::Net;

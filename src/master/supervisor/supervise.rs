@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::master::data_dir::DataDirError;
-use crate::master::fatal::chain;
 use crate::master::role_changes::tell_closed;
 use crate::runtime::config::MasterSettings;
+use crate::runtime::error_text;
 
 use super::policy::{Ending, Policy, Verdict};
 use super::report::{End, ReportError};
@@ -80,7 +80,7 @@ pub async fn supervise(
                     tracing::error!("process {pid} works in \"{path}\": this supervisor leaves");
                     break 1;
                 }
-                Err(error) => tracing::warn!("cannot tell of the end: {}", chain(&error)),
+                Err(error) => tracing::warn!("cannot tell of the end: {}", error_text(&error)),
             }
         }
         match verdict {
