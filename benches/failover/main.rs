@@ -17,6 +17,8 @@ mod fabric;
 mod faults;
 #[path = "../../tests/e2e/hosts.rs"]
 mod hosts;
+#[path = "../../tests/e2e/machine.rs"]
+mod machine;
 #[path = "../../tests/e2e/namespace.rs"]
 mod namespace;
 #[path = "../../tests/e2e/run.rs"]

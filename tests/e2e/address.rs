@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cluster::clean;
+use crate::machine::clean;
 use crate::run::{Outcome, run};
 use crate::wait::seconds;
 

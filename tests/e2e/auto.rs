@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cluster, Node, READY, Shape, psql};
+use crate::cluster::{Cluster, Node, READY, Shape};
+use crate::machine::psql;
 use crate::session::Session;
 use crate::wait::eventually;
 use crate::writers::Writers;
@@ -55,7 +56,7 @@ fn a_crashed_primary_is_replaced_at_its_supervisors_word() {
         let old = cluster.synchronized();
         let sql = format!("comment on table carried is '{round}'");
         psql(old.pg_port, &sql).expect(&sql);
-        crate::cluster::end(old.pid.expect("a process"));
+        crate::machine::end(old.pid.expect("a process"));
         eventually("the next commit", READY, || {
             let sql = format!("comment on table carried is '{round}, again'");
             let primary = cluster.primary();

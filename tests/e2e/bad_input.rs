@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, HAWQ, Node, Shape, clean, end_all_of, free_port, psql};
+use crate::cluster::{Cluster, Node, Shape};
+use crate::machine::{HAWQ, clean, end_all_of, free_port, psql};
 use crate::run::{Outcome, run};
 use crate::wait::{eventually, seconds};
 

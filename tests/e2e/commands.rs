@@ -1,6 +1,7 @@
 //! The `hawq` command as a user types it.
 
-use crate::cluster::{Cluster, HAWQ, Shape, clean};
+use crate::cluster::{Cluster, Shape};
+use crate::machine::{HAWQ, clean};
 use crate::run::run;
 use crate::wait::{eventually, seconds};
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use aerie::catalog::{Batch, Family, RocksStore, Store};
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cluster, Node, READY, Shape, is_alive, psql};
+use crate::cluster::{Cluster, Node, READY, Shape};
+use crate::machine::{is_alive, psql};
 use crate::wait::{eventually, seconds};
 
 const DIFFERS: &str = "its catalog differs from the primary's";

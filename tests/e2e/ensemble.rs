@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::cluster::free_port;
+use crate::machine::free_port;
 use crate::wait::{eventually, seconds};
 
 const CLASSES: &str = "/usr/share/java/zookeeper.jar";

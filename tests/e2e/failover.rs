@@ -3,7 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cluster::{Cluster, Node, Shape, psql};
+use crate::cluster::{Cluster, Node, Shape};
+use crate::machine::psql;
 use crate::session::Session;
 use crate::wait::{eventually, seconds};
 use crate::writers::Writers;

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, Node, READY, Shape, free_port, psql};
+use crate::cluster::{Cluster, Node, READY, Shape};
+use crate::machine::{free_port, psql};
 use crate::session::Session;
 use crate::wait::{eventually, seconds};
 

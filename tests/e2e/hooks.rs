@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::cluster::{Cluster, Node, Shape, end};
+use crate::cluster::{Cluster, Node, Shape};
+use crate::machine::end;
 use crate::wait::{eventually, seconds};
 
 /// Adds a property to the site file of a node that does not run.

@@ -10,8 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::cluster::{HAWQ, READY, clean, end_all_of};
+use crate::cluster::READY;
 use crate::fabric::Fabric;
+use crate::machine::{HAWQ, clean, end_all_of};
 use crate::run::{Outcome, run};
 use crate::session::{Failure, Session};
 use crate::traces::processes_of;

@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use crate::cluster::{Cluster, Shape, clean};
+use crate::cluster::{Cluster, Shape};
+use crate::machine::clean;
 use crate::wait::seconds;
 
 const DRIVER: &str = "/usr/share/java/postgresql.jar";

@@ -22,6 +22,7 @@ mod hooks;
 mod hosts;
 mod jdbc;
 mod kills;
+mod machine;
 mod namespace;
 mod partitions;
 mod registers;

@@ -3,7 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cluster::{Cluster, Node, Shape, end, psql};
+use crate::cluster::{Cluster, Node, Shape};
+use crate::machine::{end, psql};
 
 /// Orders of primary (0), standby (1) and segments (2).
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];

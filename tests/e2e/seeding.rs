@@ -5,7 +5,8 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cluster, Node, Shape, is_alive, psql};
+use crate::cluster::{Cluster, Node, Shape};
+use crate::machine::{is_alive, psql};
 use crate::run::Running;
 use crate::session::Session;
 use crate::wait::{eventually, eventually_soon, seconds};

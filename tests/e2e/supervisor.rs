@@ -2,7 +2,8 @@
 
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cluster, Node, READY, Shape, end, is_alive, psql};
+use crate::cluster::{Cluster, Node, READY, Shape};
+use crate::machine::{end, is_alive, psql};
 use crate::wait::{eventually, seconds};
 
 /// The node, once it runs as another process than `old`.

@@ -1,8 +1,9 @@
 //! With a coordinator: what the end of a primary's process, or of its supervisor, leads to.
 
-use crate::cluster::{Cluster, HAWQ, Node, Shape, clean, end, is_alive};
+use crate::cluster::{Cluster, Node, Shape};
 use crate::ensemble::Ensemble;
 use crate::hooks::set;
+use crate::machine::{HAWQ, clean, end, is_alive};
 use crate::run::{Outcome, run};
 use crate::wait::{eventually, seconds};
 use crate::writers::Writers;

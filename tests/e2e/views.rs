@@ -1,6 +1,7 @@
 //! Every relation and view that HAWQ's users know, asked by the real psql.
 
-use crate::cluster::{Cluster, Shape, clean, psql};
+use crate::cluster::{Cluster, Shape};
+use crate::machine::{clean, psql};
 use crate::run::run;
 use crate::wait::seconds;
 

@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, HAWQ, Node, READY, Shape, psql};
+use crate::cluster::{Cluster, Node, READY, Shape};
 use crate::ensemble::Ensemble;
+use crate::machine::{HAWQ, psql};
 use crate::run::run;
 use crate::session::Session;
 use crate::wait::{eventually, seconds};

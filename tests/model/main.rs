@@ -4,3 +4,4 @@
 #![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
 
 mod register;
+mod tiny;

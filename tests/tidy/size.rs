@@ -29,7 +29,8 @@ fn excesses(source: &Source) -> Vec<Excess> {
     let cut = |(code, text): &(&str, &str)| {
         code.trim().is_empty() && !text.trim().is_empty() && !is_comment(text)
     };
-    let counted = if source.is_test_file() { 0 } else { lines.filter(|line| !cut(line)).count() };
+    let all = source.text.lines().count();
+    let counted = if source.is_test_file() { all } else { lines.filter(|line| !cut(line)).count() };
     if counted > FILE_LINES {
         found.push(Excess {
             name: source.path.clone(),
@@ -159,6 +160,8 @@ fn lines_are_short() {
 fn long_files_and_functions_are_found() {
     let check = |text: &str| judge(&excesses(&Source::new("src/a/b.rs", text)), &[]);
     expect_one(check(&"const A: u8 = 1;\n".repeat(FILE_LINES + 1)), "401 lines");
+    let test = Source::new("tests/a/b.rs", &"const A: u8 = 1;\n".repeat(FILE_LINES + 1));
+    expect_one(judge(&excesses(&test), &[]), "401 lines");
     let tested = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "const A: u8 = 1;\n".repeat(500));
     assert_eq!(check(&tested), Findings::new());
     let long = format!("impl A {{ fn long(&self) {{\n{}}} }}", "a();\n".repeat(FUNCTION_LINES - 1));

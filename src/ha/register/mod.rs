@@ -31,4 +31,6 @@ pub use proposer::Proposer;
 pub use record::Record;
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod register_tests;

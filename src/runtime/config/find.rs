@@ -1,20 +1,19 @@
 //! Finding a setting by its name, or the name that was meant.
 
 use super::accepted::ACCEPTED;
-use super::table::{SETTINGS, Setting};
+use super::table::{Setting, settings};
 
 /// A setting by its name, used or only accepted.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().chain(ACCEPTED).find(|setting| setting.name == name)
+    settings().chain(ACCEPTED).find(|setting| setting.name == name)
 }
 
 /// The known name that differs least from `name`, when it differs little.
 #[must_use]
 pub fn nearest(name: &str) -> Option<&'static str> {
     let bound = (name.len() / 4).max(2);
-    SETTINGS
-        .iter()
+    settings()
         .chain(ACCEPTED)
         .map(|setting| (distance(name, setting.name), setting.name))
         .min()
@@ -51,7 +50,7 @@ mod tests {
     #[test]
     fn every_default_is_valid_and_every_name_is_unique() {
         let mut names = BTreeSet::new();
-        for setting in SETTINGS.iter().chain(ACCEPTED) {
+        for setting in settings().chain(ACCEPTED) {
             assert!(names.insert(setting.name), "{} is there twice", setting.name);
             if !setting.default.is_empty() {
                 let checked = setting.kind.check(setting.default);

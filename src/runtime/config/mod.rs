@@ -6,6 +6,7 @@
 //! a value is replaced by the environment variable of that name.
 
 mod accepted;
+mod availability;
 mod fencing;
 mod find;
 mod master_settings;
@@ -22,7 +23,7 @@ pub use master_settings::{ManualShrink, MasterSettings, Peer, SyncMode};
 pub use sample::sample_site_xml;
 pub use segment_settings::SegmentSettings;
 pub use settings::{ConfigError, Origin, SettingRow, Settings};
-pub use table::{SETTINGS, Setting};
+pub use table::Setting;
 pub use value::{Kind, Unit};
 pub use zookeeper_settings::{ZooKeeperAcl, ZooKeeperAuth, ZooKeeperSettings};
 

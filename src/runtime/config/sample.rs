@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::table::{SETTINGS, Setting};
+use super::table::{Setting, settings};
 use super::value::Kind;
 
 /// What nobody can leave at its default.
@@ -28,7 +28,7 @@ pub fn sample_site_xml() -> String {
          <configuration>\n",
     );
     let mut category = "";
-    for setting in SETTINGS {
+    for setting in settings() {
         if setting.category != category {
             category = setting.category;
             let _ = write!(xml, "\n    <!-- {category} -->\n");

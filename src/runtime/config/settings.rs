@@ -9,7 +9,7 @@ use crate::runtime::site_xml::{SiteXml, SiteXmlError};
 
 use super::accepted::ACCEPTED;
 use super::find::{find, nearest};
-use super::table::{SETTINGS, Setting};
+use super::table::{Setting, settings};
 use super::value::{Kind, bool_of, duration_of};
 
 /// Settings that hold a password: it is shown to nobody.
@@ -242,7 +242,7 @@ impl Settings {
     #[must_use]
     pub fn rows(&self) -> Vec<SettingRow> {
         let mut rows: Vec<SettingRow> =
-            SETTINGS.iter().chain(ACCEPTED).map(|setting| self.row(setting)).collect();
+            settings().chain(ACCEPTED).map(|setting| self.row(setting)).collect();
         rows.sort_by(|left, right| left.name.cmp(&right.name));
         rows
     }

@@ -14,6 +14,7 @@
 mod cluster;
 mod disk;
 mod faults;
+mod turns;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
@@ -26,8 +27,8 @@ fn explore(name: &str, bounds: &Bounds, states: usize) {
     let asked = std::env::var("MODEL_FAULTS").ok().and_then(|text| text.parse().ok());
     bounds.budget.faults = asked.unwrap_or(bounds.budget.faults);
     let rest = bounds.rest();
-    bounds.epochs = rest.record.epoch.counter() + bounds.epochs;
-    bounds.versions = rest.record.version + bounds.versions;
+    bounds.epochs += rest.record.epoch.counter();
+    bounds.versions += rest.record.version;
     let checker = bounds.clone().checker().finish_when(HasDiscoveries::AnyFailures);
     let checker = checker.threads(2).spawn_bfs().join();
     let (found, depth) = (checker.unique_state_count(), checker.max_depth());
