@@ -1,6 +1,6 @@
 //! Table: what was heard -> what is decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     Change, Heard, MasterAnswer, SegmentAnswer, Verdict, decide_read, decide_restart,
@@ -8,8 +8,7 @@ use super::{
 };
 use crate::ha::{Authority, ReadOutcome, SwapOutcome};
 use crate::types::{
-    ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
-    TimelineHistory,
+    ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, NodeId, Nonce,
 };
 
 pub(crate) fn node(number: u8) -> NodeId {
@@ -29,23 +28,13 @@ pub(crate) fn record(version: u64, counter: u64, members: u8, in_sync: &[u8]) ->
         pg_port: 2000 + u16::from(number),
         priority: 1,
     };
+    let members = (1..=members).map(|n| (node(n), entry(n))).collect();
     ClusterState {
         version,
-        cluster_id: ClusterId(7),
         epoch: Epoch::new(counter, node(1)),
-        primary: node(1),
-        in_sync: in_sync.iter().map(|number| member(*number)).collect::<BTreeSet<_>>(),
-        members: (1..=members).map(|n| (node(n), entry(n))).collect::<BTreeMap<_, _>>(),
-        voters: BTreeSet::new(),
-        next_voters: None,
-        mode: Mode::Manual,
-        enabling: None,
+        in_sync: in_sync.iter().map(|number| member(*number)).collect(),
         nonce: Nonce(u128::from(version)),
-        history: TimelineHistory::default(),
-        not_synchronized_since: None,
-        paused: false,
-        failovers: 0,
-        unfenced: None,
+        ..ClusterState::first(ClusterId(7), member(1), members)
     }
 }
 

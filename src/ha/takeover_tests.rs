@@ -27,23 +27,13 @@ fn record(in_sync: &[u8]) -> ClusterState {
         pg_port: 5432,
         priority: u32::from(number != 3),
     };
+    let members = (1..=3).map(|number| (node(number), entry(number))).collect();
     ClusterState {
         version: 9,
-        cluster_id: ClusterId(1),
         epoch: Epoch::new(5, node(1)),
-        primary: node(1),
         in_sync: in_sync.iter().map(|number| member(*number)).collect(),
-        members: (1..=3).map(|number| (node(number), entry(number))).collect(),
-        voters: BTreeSet::new(),
-        next_voters: None,
         mode: Mode::Embedded,
-        enabling: None,
-        nonce: Nonce(0),
-        history: TimelineHistory::default(),
-        not_synchronized_since: None,
-        paused: false,
-        failovers: 0,
-        unfenced: None,
+        ..ClusterState::first(ClusterId(1), member(1), members)
     }
 }
 

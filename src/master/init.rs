@@ -1,7 +1,7 @@
 //! `hawq-master init`: makes a data directory. Either the first node of a new cluster, with a log
 //! of its own, or a standby's, which seeds itself from the primary when it is first started.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::proto::v1::control_client::ControlClient;
 use crate::runtime::config::MasterSettings;
 use crate::runtime::{FileDisk, RpcAuthError};
 use crate::types::{
-    ClusterId, ClusterState, Epoch, Incarnation, Lsn, MemberEntry, Mode, Nonce, TimelineHistory,
+    ClusterId, ClusterState, Epoch, Incarnation, Lsn, MemberEntry, TimelineHistory,
 };
 use crate::wal::{Identity, Options, Wal};
 
@@ -115,24 +115,8 @@ fn first_record(settings: &MasterSettings, identity: &NodeIdentity) -> ClusterSt
         pg_port: settings.pg_port,
         priority: settings.priority,
     };
-    ClusterState {
-        version: 1,
-        cluster_id: identity.cluster,
-        epoch: Epoch::ZERO,
-        primary: identity.node,
-        in_sync: BTreeSet::from([identity.member()]),
-        members: BTreeMap::from([(identity.node, entry)]),
-        voters: BTreeSet::new(),
-        next_voters: None,
-        mode: Mode::Manual,
-        enabling: None,
-        nonce: Nonce::default(),
-        history: TimelineHistory::default(),
-        not_synchronized_since: None,
-        paused: false,
-        failovers: 0,
-        unfenced: None,
-    }
+    let members = BTreeMap::from([(identity.node, entry)]);
+    ClusterState::first(identity.cluster, identity.member(), members)
 }
 
 /// Who holds the secret may ask; the cluster's id is what is wanted, so it cannot be sent.

@@ -34,6 +34,7 @@ fn state() -> ClusterState {
         host: "h".to_owned(),
         rpc_port: 7,
     };
+    // Every field by its name: whoever adds one is to think of it here.
     ClusterState {
         version: 12,
         cluster_id: ClusterId(0xDEAD_BEEF << 64 | 1),

@@ -28,11 +28,11 @@ mod test_record {
     use std::collections::{BTreeMap, BTreeSet};
 
     use crate::types::{
-        ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, Mode, NodeId, Nonce,
+        ClusterId, ClusterState, Epoch, Incarnation, Lsn, Member, MemberEntry, NodeId, Nonce,
         TimelineHistory, Voter,
     };
 
-    /// A record with something in every field.
+    /// A record with something in every field that the first one leaves empty and a reign fills.
     pub(crate) fn test_record() -> ClusterState {
         let node = |number| NodeId::new(number).unwrap();
         let entry = |number: u16| MemberEntry {
@@ -49,23 +49,16 @@ mod test_record {
             rpc_port: 1,
         };
         let entries = vec![(Epoch(0x0101), Lsn(0)), (Epoch(0x0202), Lsn(100))];
+        let primary = Member { node: node(2), incarnation: Incarnation(2) };
+        let members = BTreeMap::from([(node(1), entry(1)), (node(2), entry(2))]);
         ClusterState {
             version: 5,
-            cluster_id: ClusterId(7),
             epoch: Epoch(0x0202),
-            primary: node(2),
-            in_sync: BTreeSet::from([Member { node: node(2), incarnation: Incarnation(2) }]),
-            members: BTreeMap::from([(node(1), entry(1)), (node(2), entry(2))]),
             voters: BTreeSet::from([voter("a")]),
             next_voters: Some(BTreeSet::from([voter("a"), voter("b")])),
-            mode: Mode::Manual,
-            enabling: None,
             nonce: Nonce(0x1234),
             history: TimelineHistory::from_entries(entries).unwrap(),
-            not_synchronized_since: None,
-            paused: false,
-            failovers: 0,
-            unfenced: None,
+            ..ClusterState::first(ClusterId(7), primary, members)
         }
     }
 }

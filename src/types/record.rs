@@ -116,6 +116,34 @@ pub struct ClusterState {
 }
 
 impl ClusterState {
+    /// The first record of a cluster: a person decides, `primary` alone is in the set, and nobody has
+    /// reigned yet.
+    #[must_use]
+    pub fn first(
+        cluster_id: ClusterId,
+        primary: Member,
+        members: BTreeMap<NodeId, MemberEntry>,
+    ) -> ClusterState {
+        ClusterState {
+            version: 1,
+            cluster_id,
+            epoch: Epoch::ZERO,
+            primary: primary.node,
+            in_sync: BTreeSet::from([primary]),
+            members,
+            voters: BTreeSet::new(),
+            next_voters: None,
+            mode: Mode::Manual,
+            enabling: None,
+            nonce: Nonce::default(),
+            history: TimelineHistory::default(),
+            not_synchronized_since: None,
+            paused: false,
+            failovers: 0,
+            unfenced: None,
+        }
+    }
+
     /// The recorded member with this node number, whatever life it is in.
     #[must_use]
     pub fn member(&self, node: NodeId) -> Option<Member> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, Node, READY, Shape};
+use crate::failover::old_primary_comes_back;
 use crate::machine::psql;
 use crate::session::Session;
 use crate::wait::eventually;
@@ -36,14 +37,7 @@ fn a_killed_primary_is_replaced_and_comes_back() {
     writers.check(&cluster);
     writers.eventually_commit(200, &cluster);
 
-    cluster.restart(&old.name).expect("restart of the old primary");
-    assert_eq!(cluster.synchronized().name, new.name, "the old primary comes back as a standby");
-    writers.eventually_commit(100, &cluster);
-    writers.finish(&cluster);
-    cluster.equal_digests();
-    let roles = "select role, port from gp_segment_configuration where role <> 'p' order by 1";
-    let wanted = format!("m|{}\ns|{}", new.pg_port, old.pg_port);
-    assert_eq!(psql(new.pg_port, roles).expect(roles).trim(), wanted);
+    old_primary_comes_back(&cluster, writers, &old, &new);
 }
 
 #[test]
@@ -178,10 +172,7 @@ fn without_a_majority_nothing_moves_and_the_state_says_so() {
         if told { Ok(()) } else { Err(report) }
     });
     cluster.restart("segment1").expect("restart of the witness");
-    eventually("a commit alone", READY, || {
-        let created = psql(primary.pg_port, "create table if not exists alone (id int)");
-        if created.ok() { Ok(()) } else { Err(created.stderr) }
-    });
+    cluster.commit_alone(&primary);
     cluster.restart(&standby.name).expect("restart of the standby");
     assert_eq!(cluster.synchronized().name, primary.name);
     cluster.equal_digests();

@@ -276,6 +276,15 @@ impl Cluster {
         })
     }
 
+    /// Something that the primary commits with nobody else: the table `alone`.
+    pub fn commit_alone(&self, primary: &Node) {
+        eventually("a commit alone", READY, || {
+            // An earlier attempt may have been without an answer, and is committed all the same.
+            let created = psql(primary.pg_port, "create table if not exists alone (id int)");
+            if created.ok() { Ok(()) } else { Err(created.stderr) }
+        });
+    }
+
     /// Waits until all masters have the same catalog at the same position.
     pub fn equal_digests(&self) {
         let masters = self.masters().len();

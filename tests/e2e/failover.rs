@@ -25,10 +25,15 @@ fn a_killed_primary_loses_no_acknowledged_row() {
     writers.check(&cluster);
     writers.eventually_commit(200, &cluster);
 
+    old_primary_comes_back(&cluster, writers, &old, &new);
+}
+
+/// What was killed follows its successor; clients went on all the while, and nothing is lost.
+pub fn old_primary_comes_back(cluster: &Cluster, writers: Writers, old: &Node, new: &Node) {
     cluster.restart(&old.name).expect("restart of the old primary");
     assert_eq!(cluster.synchronized().name, new.name, "the old primary comes back as a standby");
-    writers.eventually_commit(100, &cluster);
-    writers.finish(&cluster);
+    writers.eventually_commit(100, cluster);
+    writers.finish(cluster);
     cluster.equal_digests();
     let roles = "select role, port from gp_segment_configuration where role <> 'p' order by 1";
     let wanted = format!("m|{}\ns|{}", new.pg_port, old.pg_port);
@@ -95,12 +100,8 @@ fn a_standby_that_was_out_of_sync_needs_force() {
     let primary = cluster.synchronized();
     let standby = cluster.other_masters(&primary).remove(0);
     cluster.kill(&standby);
-    // Committed without the standby: it would be lost. An earlier attempt may have been without an
-    // answer, and is committed all the same.
-    eventually("a commit alone", seconds(60), || {
-        let created = psql(primary.pg_port, "create table if not exists alone (id int)");
-        if created.ok() { Ok(()) } else { Err(created.stderr) }
-    });
+    // It would be lost.
+    cluster.commit_alone(&primary);
     cluster.kill(&primary);
     let _ = cluster.restart(&standby.name);
     let said = cluster.hawq(&["activate", "standby", "-a"]).expect_failure("activate");
@@ -115,10 +116,7 @@ fn a_primary_that_sleeps_through_a_forced_takeover_is_fenced_by_the_segments() {
     let primary = cluster.synchronized();
     let standby = cluster.other_masters(&primary).remove(0);
     cluster.kill(&standby);
-    eventually("a commit alone", seconds(60), || {
-        let created = psql(primary.pg_port, "create table if not exists alone (id int)");
-        if created.ok() { Ok(()) } else { Err(created.stderr) }
-    });
+    cluster.commit_alone(&primary);
     signal(&primary, Signal::SIGSTOP);
     let _ = cluster.restart(&standby.name);
     let forced = cluster.hawq(&["activate", "standby", "-a", "--force"]);

@@ -1,7 +1,7 @@
 //! The ZooKeeper coordinator against real servers: what a swap means, and what it says when the
 //! servers die, hang, forget, or let nobody in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -99,23 +99,14 @@ fn record(cluster: u128, version: u64, nonce: u128) -> ClusterState {
     let incarnation = Incarnation(7);
     let (host, priority) = ("127.0.0.1".to_owned(), 1);
     let entry = MemberEntry { incarnation, host, rpc_port: 1, pg_port: 2, priority };
+    let members = BTreeMap::from([(node, entry)]);
     ClusterState {
         version,
-        cluster_id: ClusterId(cluster),
         epoch: Epoch(0x0101),
-        primary: node,
-        in_sync: BTreeSet::from([Member { node, incarnation }]),
-        members: BTreeMap::from([(node, entry)]),
-        voters: BTreeSet::new(),
-        next_voters: None,
         mode: Mode::ZooKeeper,
-        enabling: None,
         nonce: Nonce(nonce),
         history: TimelineHistory::from_entries(vec![(Epoch(0x0101), Lsn(0))]).expect("history"),
-        not_synchronized_since: None,
-        paused: false,
-        failovers: 0,
-        unfenced: None,
+        ..ClusterState::first(ClusterId(cluster), Member { node, incarnation }, members)
     }
 }
 

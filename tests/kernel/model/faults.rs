@@ -1,13 +1,11 @@
 //! What may happen next: the next thing in order, or something that goes wrong here and now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use aerie::ha::SwapOutcome;
-use aerie::types::{
-    ClusterState, Epoch, Incarnation, MemberEntry, Mode, NodeId, Nonce, TimelineHistory,
-};
+use aerie::types::{ClusterState, Incarnation, MemberEntry, Mode, NodeId};
 use stateright::{Model, Property};
 
 use crate::cluster::{Budget, CLUSTER, Cluster, Item, id, member};
@@ -98,24 +96,7 @@ impl Bounds {
                 (id(at), entry)
             })
             .collect();
-        ClusterState {
-            version: 1,
-            cluster_id: CLUSTER,
-            epoch: Epoch::ZERO,
-            primary: id(0),
-            in_sync: BTreeSet::from([member(0)]),
-            members,
-            voters: BTreeSet::new(),
-            next_voters: None,
-            mode: Mode::Embedded,
-            enabling: None,
-            nonce: Nonce(0),
-            history: TimelineHistory::default(),
-            not_synchronized_since: None,
-            paused: false,
-            failovers: 0,
-            unfenced: None,
-        }
+        ClusterState { mode: Mode::Embedded, ..ClusterState::first(CLUSTER, member(0), members) }
     }
 
     /// A cluster at rest: a primary, as many standbys in the set as asked for, nothing under way.
