@@ -116,8 +116,8 @@ pub struct ClusterState {
 }
 
 impl ClusterState {
-    /// The first record of a cluster: a person decides, `primary` alone is in the set, and nobody has
-    /// reigned yet.
+    /// The first record of a cluster: a person decides, `primary` alone is in the set, and nobody
+    /// has reigned yet.
     #[must_use]
     pub fn first(
         cluster_id: ClusterId,

@@ -199,8 +199,8 @@ impl World {
         host.storage.crash(power);
     }
 
-    /// Only where another member of the recorded set still has its data, and stays in it whatever is
-    /// on its way to the coordinator: no rule helps otherwise.
+    /// Only where another member of the recorded set still has its data, and stays in it whatever
+    /// is on its way to the coordinator: no rule helps otherwise.
     pub fn wipe(&mut self, id: NodeId) {
         let on_their_way = self.records_on_their_way();
         let records: Vec<&ClusterState> = on_their_way.chain([self.record()]).collect();

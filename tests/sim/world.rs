@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use aerie::master::{Control, Event};
 use aerie::types::{
-    ClusterId, ClusterState, Epoch, Incarnation, Instant, Member, MemberEntry, Mode, NodeId, Nonce,
-    TimelineHistory,
+    ClusterId, ClusterState, Epoch, Incarnation, Instant, Member, MemberEntry, Mode, NodeId,
 };
 
 use crate::action::Action;
@@ -84,23 +83,12 @@ impl World {
             };
             (*id, entry)
         });
+        let first = Member { node: ids[0], incarnation: incarnation(ids[0]) };
+        let by_hand = options.manual || options.turns;
         let record = ClusterState {
-            version: 1,
-            cluster_id: CLUSTER,
-            epoch: Epoch::ZERO,
-            primary: ids[0],
-            in_sync: BTreeSet::from([Member { node: ids[0], incarnation: incarnation(ids[0]) }]),
-            members: members.collect(),
             voters: if options.voters { voters(options.nodes) } else { BTreeSet::new() },
-            next_voters: None,
-            mode: if options.manual || options.turns { Mode::Manual } else { Mode::Embedded },
-            enabling: None,
-            nonce: Nonce(0),
-            history: TimelineHistory::default(),
-            not_synchronized_since: None,
-            paused: false,
-            failovers: 0,
-            unfenced: None,
+            mode: if by_hand { Mode::Manual } else { Mode::Embedded },
+            ..ClusterState::first(CLUSTER, first, members.collect())
         };
         let hosts = ids.iter().map(|id| {
             let (seed, disk) = (rng.next(), control(Some(record.clone())));
