@@ -1,6 +1,7 @@
 //! A cluster whose record lies in ZooKeeper: it fails over by itself, and goes on without
 //! ZooKeeper as long as nothing has to change.
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Node, READY, Shape};
@@ -8,7 +9,7 @@ use crate::ensemble::Ensemble;
 use crate::machine::{HAWQ, psql};
 use crate::run::run;
 use crate::session::Session;
-use crate::wait::{eventually, seconds};
+use crate::wait::{eventually, eventually_soon, seconds};
 use crate::writers::Writers;
 
 /// Started, then told of ZooKeeper as HAWQ is, and started again.
@@ -123,4 +124,54 @@ fn a_cluster_and_its_zookeeper_start_in_either_order() {
         assert_eq!(found.expect("the table").trim(), "1");
         assert_eq!(status(&cluster)["mode"], "zookeeper");
     }
+}
+
+/// When the servers are killed, seen from the failover.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// Nobody can read the record.
+    Before,
+    /// The standby reads, asks around and swaps.
+    Standing,
+    /// The same, and whatever it asks meanwhile is neither done nor refused: they sleep first.
+    InDoubt,
+}
+
+#[test]
+fn zookeeper_that_dies_in_the_middle_of_a_failover_makes_it_late_and_nothing_else() {
+    const STANDING: &str = "standing for the reign";
+    let mut ensemble = Ensemble::start(3);
+    let cluster = start(&ensemble);
+    let writers = Writers::start(&cluster, 2);
+    for moment in [Moment::Before, Moment::Standing, Moment::InDoubt, Moment::Standing] {
+        let old = cluster.synchronized();
+        let standby = cluster.other_masters(&old).remove(0);
+        writers.eventually_commit(50, &cluster);
+        let before = cluster.log(&standby).matches(STANDING).count();
+        let stands = || {
+            let log = cluster.log(&standby);
+            if log.matches(STANDING).count() > before { Ok(()) } else { Err(log) }
+        };
+        cluster.kill(&old);
+        if !matches!(moment, Moment::Before) {
+            eventually_soon("a standby that stands", READY, stands);
+        }
+        if matches!(moment, Moment::InDoubt) {
+            ensemble.signal_all(Signal::SIGSTOP);
+        }
+        ensemble.kill_all();
+        // Without the servers it stands in vain, unless it reigns by now.
+        eventually("a standby that stands", READY, stands);
+        ensemble.start_all();
+        let new = other_primary(&cluster, &old);
+        writers.check(&cluster);
+        writers.eventually_commit(50, &cluster);
+        cluster.restart(&old.name).expect("restart");
+        assert_eq!(cluster.synchronized().name, new.name, "{moment:?}");
+        let open = |node: &Node| Session::connect(node.pg_port).is_ok();
+        assert_eq!(cluster.masters().iter().filter(|node| open(node)).count(), 1, "{moment:?}");
+    }
+    writers.finish(&cluster);
+    cluster.equal_digests();
+    assert_eq!(status(&cluster)["mode"], "zookeeper");
 }
