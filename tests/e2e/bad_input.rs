@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::cluster::{Cluster, Node, Shape};
-use crate::machine::{HAWQ, clean, end_all_of, free_port, psql};
+use crate::machine::{HAWQ, clean, end_all_of, free_port, psql, same_again};
 use crate::run::{Outcome, run};
 use crate::wait::{eventually, seconds};
 
@@ -159,21 +159,7 @@ fn a_second_start_is_refused() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
     let pid = primary.pid.expect("a process");
-    let command = fs::read(format!("/proc/{pid}/cmdline")).expect("command line");
-    let words: Vec<String> = command
-        .split(|byte| *byte == 0)
-        .filter(|word| !word.is_empty())
-        .map(|word| String::from_utf8_lossy(word).into_owned())
-        .collect();
-    let environment = fs::read(format!("/proc/{pid}/environ")).expect("environment");
-    let mut second = clean(&words[0]);
-    for pair in environment.split(|byte| *byte == 0) {
-        let pair = String::from_utf8_lossy(pair);
-        if let Some((name, value)) = pair.split_once('=') {
-            second.env(name, value);
-        }
-    }
-    let said = run(second.args(&words[1..]), seconds(30)).expect_failure("a second start");
+    let said = run(&mut same_again(pid), seconds(30)).expect_failure("a second start");
     let directory = primary.data_dir.display().to_string();
     assert!(said.contains(&directory) || cluster.log(&primary).contains(&directory), "{said}");
     psql(primary.pg_port, "create table undisturbed (id int)").expect("the first goes on");

@@ -56,6 +56,21 @@ pub fn free_port() -> u16 {
     candidates.find(is_free).expect("a free port")
 }
 
+/// The command that a process was started with, with nothing of this test's environment.
+pub fn same_again(pid: i32) -> Command {
+    let read = |what| fs::read(format!("/proc/{pid}/{what}")).expect(what);
+    let parts = |text: Vec<u8>| -> Vec<String> {
+        let parts = text.split(|byte| *byte == 0).filter(|part| !part.is_empty());
+        parts.map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+    };
+    let words = parts(read("cmdline"));
+    let mut command = clean(&words[0]);
+    let environment = parts(read("environ"));
+    command.envs(environment.iter().filter_map(|pair| pair.split_once('=')));
+    command.args(&words[1..]);
+    command
+}
+
 /// `kill -9`, and waits until the process is gone.
 pub fn end(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

@@ -3,7 +3,8 @@
 use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, Node, READY, Shape};
-use crate::machine::{end, is_alive, psql};
+use crate::machine::{end, is_alive, psql, same_again};
+use crate::run::run;
 use crate::wait::{eventually, seconds};
 
 /// The node, once it runs as another process than `old`.
@@ -46,7 +47,34 @@ fn a_killed_supervisor_does_no_harm() {
     assert_eq!((now.name, now.pid), (primary.name.clone(), primary.pid));
     let said = cluster.hawq(&["start", "master", "-a"]).expect("start");
     assert!(said.contains("running already"), "{said}");
+    assert!(said.contains("has lost its supervisor"), "{said}");
     assert_eq!(cluster.primary().pid, primary.pid, "not started twice");
+}
+
+#[test]
+fn a_second_supervisor_leaves_the_master_of_a_killed_one_alone() {
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
+    let primary = cluster.synchronized();
+    let master = primary.pid.expect("a process");
+    let mut second = same_again(primary.supervisor_pid.expect("a supervisor"));
+    end(primary.supervisor_pid.expect("a supervisor"));
+    let said = run(&mut second, seconds(30)).expect_failure("a second supervisor");
+    let directory = primary.data_dir.display().to_string();
+    assert!(said.contains(&format!("process {master} works in \"{directory}\"")), "{said}");
+    let log = cluster.log(&primary);
+    assert_eq!(log.matches("the master runs as process").count(), 1, "nothing was tried: {log}");
+    psql(primary.pg_port, "create table undisturbed (id int)").expect("create");
+    // Once it is gone a supervisor starts the next one, and keeps it.
+    end(master);
+    cluster.may_log("starting it again");
+    cluster.restart(&primary.name).expect("restart");
+    let node = cluster.node(&primary.name);
+    assert_eq!(cluster.psql("select 'undisturbed'::regclass").trim(), "undisturbed");
+    let next = node.pid.expect("a process");
+    end(next);
+    let again = eventually_another(&cluster, &node);
+    assert_ne!(again.pid, Some(next));
+    cluster.synchronized();
 }
 
 #[test]

@@ -14,6 +14,9 @@ use nix::unistd::Pid;
 /// A master has two processes of this program: it, and the parent that watches it.
 const MASTER: &str = "hawq-master";
 
+/// The parent's mark on the process that it starts.
+const SUPERVISED: &str = "--supervised";
+
 const POLL: Duration = Duration::from_millis(50);
 
 /// A process that was seen alive; the start time tells it from a later one of the same pid.
@@ -40,6 +43,16 @@ impl Process {
         all().find_map(|pid| Process::with(pid, MASTER, data_dir, true))
     }
 
+    /// Whether the master in `data_dir` had such a parent, and it is gone.
+    pub fn lost_its_supervisor(data_dir: &Path) -> bool {
+        let supervised = |process: Process| {
+            let command = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+            command.split(|byte| *byte == 0).any(|word| word == SUPERVISED.as_bytes())
+        };
+        Process::find(MASTER, data_dir).is_some_and(supervised)
+            && Process::supervisor(data_dir).is_none()
+    }
+
     fn with(pid: u32, program: &str, data_dir: &Path, supervises: bool) -> Option<Process> {
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words: Vec<String> = command
@@ -51,7 +64,7 @@ impl Process {
         if name != program || is_init || !works_in(&words, data_dir) {
             return None;
         }
-        let serves = words.iter().any(|word| word == "--supervised" || word == "--alone");
+        let serves = words.iter().any(|word| word == SUPERVISED || word == "--alone");
         if supervises == (serves || program != MASTER) {
             return None;
         }

@@ -127,6 +127,12 @@ impl Start<'_> {
         let mut child = None;
         if Process::find("hawq-master", data_dir).is_some() {
             self.report.info(&format!("{title} is running already"));
+            if Process::lost_its_supervisor(data_dir) {
+                self.report.warning(&format!(
+                    "{title} has lost its supervisor: until \"hawq restart master\" nothing starts \
+                     it again after a crash"
+                ));
+            }
         } else if Process::supervisor(data_dir).is_some() {
             self.report.info(&format!("{title} had crashed; its supervisor starts it again"));
         } else {

@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::master::data_dir::DataDirError;
+use crate::master::data_dir::{DataDir, DataDirError};
 use crate::master::role_changes::tell_closed;
 use crate::runtime::config::MasterSettings;
 use crate::runtime::error_text;
@@ -28,6 +28,12 @@ const LAST_REPORT_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SuperviseError {
+    #[error(
+        "process {pid} works in \"{}\" already; stop it first, or leave it as it is: it serves, \
+         and after a crash of it nothing starts it again",
+        path.display()
+    )]
+    Busy { path: PathBuf, pid: String },
     #[error("listen to signals")]
     Signals(#[source] io::Error),
     #[error("start \"{}\"", program.display())]
@@ -60,6 +66,7 @@ pub async fn supervise(
     root: &Path,
     settings: &MasterSettings,
 ) -> Result<i32, SuperviseError> {
+    refuse_second(root)?;
     let mut signals = Signals::new().map_err(SuperviseError::Signals)?;
     let mut policy = Policy::new();
     let mut report: Option<JoinHandle<()>> = None;
@@ -98,6 +105,16 @@ pub async fn supervise(
         let _ = tokio::time::timeout(LAST_REPORT_MAX, report).await;
     }
     Ok(status)
+}
+
+/// The master of a supervisor that was killed goes on. It is nobody's child any more, so that its
+/// status would never be known: it is left alone, and nothing is started beside it.
+fn refuse_second(root: &Path) -> Result<(), SuperviseError> {
+    match DataDir::open(root).and_then(|directory| directory.lock()) {
+        Err(DataDirError::InUse { path, pid }) => Err(SuperviseError::Busy { path, pid }),
+        // Whatever else is wrong the master says better.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Tells the others, in place of an earlier report that has not got through.
