@@ -76,6 +76,6 @@ test-long: setup
 bench: setup setup-bench
 	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench wire
 
-# From a fault to the first commit after it.
+# From a fault to the first commit after it. BENCH_ARGS=--help tells what can be chosen.
 bench-failover: setup
-	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench failover
+	CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench --profile dev --bench failover -- $(BENCH_ARGS)

@@ -12,6 +12,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     ];
     let descriptors = protox::compile(files, ["proto"])?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
+    // A benchmark says how it was built.
+    let level = std::env::var("OPT_LEVEL")?;
+    println!("cargo:rustc-env=AERIE_OPT_LEVEL={level}");
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed=sql");
     Ok(())

@@ -10,10 +10,11 @@ use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, Config, NoTls};
 
+use crate::session::Session;
+
+/// Commits take turns on so many tables: each of the last ones can be looked for afterwards.
+const TABLES: usize = 16;
 const RETRY: Duration = Duration::from_millis(20);
-/// A host that answers nothing is passed over after so long, and a commit that is not answered is
-/// given up: otherwise the wait would be the client's TCP, not the cluster.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
 struct Seen {
@@ -35,32 +36,65 @@ impl Seen {
     }
 }
 
+/// The number of the last acknowledged commit, of all and by table.
+#[derive(Default)]
+struct Tally {
+    last: AtomicU64,
+    of_table: [AtomicU64; TABLES],
+}
+
+/// Before a stream starts.
+pub fn make_tables(session: &Session) {
+    for table in 0..TABLES {
+        session.execute(&format!("create table stream_{table} (id int)")).expect("create");
+    }
+}
+
 pub struct Stream {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
-    acknowledged: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Stream {
     /// `place` puts the client's thread where it belongs (a namespace), before it opens sockets.
-    pub fn start(target: &str, place: impl FnOnce() + Send + 'static) -> Stream {
+    ///
+    /// A host that answers nothing is passed over after `patience`, and a commit that is not
+    /// answered is given up: otherwise the wait would be the client's TCP, not the cluster.
+    pub fn start(
+        target: &str,
+        patience: Duration,
+        place: impl FnOnce() + Send + 'static,
+    ) -> Stream {
         let mut config: Config = target.parse().expect("a connection string");
-        config.connect_timeout(PATIENCE);
+        config.connect_timeout(patience);
         let stop = Arc::new(AtomicBool::new(false));
-        let (seen, acknowledged) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicU64>::default());
-        let shared = (Arc::clone(&stop), Arc::clone(&seen), Arc::clone(&acknowledged));
+        let (seen, tally) = (Arc::<Mutex<Seen>>::default(), Arc::<Tally>::default());
+        let shared = (Arc::clone(&stop), Arc::clone(&seen), Arc::clone(&tally));
         let thread = std::thread::spawn(move || {
             place();
             let runtime = Builder::new_current_thread().enable_all().build().expect("runtime");
-            runtime.block_on(run(&config, &shared.0, &shared.1, &shared.2));
+            runtime.block_on(run((&config, patience), &shared.0, &shared.1, &shared.2));
         });
-        Stream { stop, seen, acknowledged, thread: Some(thread) }
+        Stream { stop, seen, tally, thread: Some(thread) }
     }
 
-    /// The number that the last acknowledged commit wrote.
-    pub fn acknowledged(&self) -> u64 {
-        self.acknowledged.load(Ordering::SeqCst)
+    fn acknowledged(&self) -> u64 {
+        self.tally.last.load(Ordering::SeqCst)
+    }
+
+    /// Of the last commit acknowledged on each table: how many are not there. One that was sent and
+    /// not answered may be there in its place.
+    pub fn lost(&self, session: &Session) -> usize {
+        let of_table = self.tally.of_table.iter();
+        let wanted: Vec<u64> = of_table.map(|number| number.load(Ordering::SeqCst)).collect();
+        let lost = |(table, wanted): (usize, u64)| {
+            let sql = format!("select obj_description('stream_{table}'::regclass)");
+            let found = session.value(&sql).expect("comment");
+            found.parse::<u64>().unwrap_or(0) < wanted
+        };
+        wanted.into_iter().enumerate().filter(|row| lost(*row)).count()
     }
 
     pub fn wait_for_commits(&self, more: u64, limit: Duration) -> Result<(), String> {
@@ -96,26 +130,27 @@ impl Stream {
     pub fn take_gap(&self) -> Duration {
         std::mem::take(&mut self.seen.lock().expect("seen").gap)
     }
-
-    pub fn finish(mut self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.join().expect("client");
-        }
-        self.acknowledged()
-    }
 }
 
 impl Drop for Stream {
+    /// Its connections and statements have bounds.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
-async fn run(config: &Config, stop: &AtomicBool, seen: &Mutex<Seen>, acknowledged: &AtomicU64) {
+async fn run(
+    (config, patience): (&Config, Duration),
+    stop: &AtomicBool,
+    seen: &Mutex<Seen>,
+    tally: &Tally,
+) {
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        let Ok(Ok((client, connection))) = timeout(PATIENCE * 4, config.connect(NoTls)).await
+        let Ok(Ok((client, connection))) = timeout(patience * 4, config.connect(NoTls)).await
         else {
             sleep(RETRY).await;
             continue;
@@ -124,10 +159,11 @@ async fn run(config: &Config, stop: &AtomicBool, seen: &Mutex<Seen>, acknowledge
         while !stop.load(Ordering::Relaxed) {
             number += 1;
             let sent = Instant::now();
-            if !commit(&client, number).await {
+            if !commit(&client, number, patience).await {
                 break;
             }
-            acknowledged.store(number, Ordering::SeqCst);
+            tally.of_table[number as usize % TABLES].store(number, Ordering::SeqCst);
+            tally.last.store(number, Ordering::SeqCst);
             seen.lock().expect("seen").acknowledged(sent, Instant::now());
         }
         connection.abort();
@@ -135,7 +171,8 @@ async fn run(config: &Config, stop: &AtomicBool, seen: &Mutex<Seen>, acknowledge
     }
 }
 
-async fn commit(client: &Client, number: u64) -> bool {
-    let sql = format!("comment on table stream is '{number}'");
-    matches!(timeout(PATIENCE, client.simple_query(&sql)).await, Ok(Ok(_)))
+async fn commit(client: &Client, number: u64, patience: Duration) -> bool {
+    let table = number as usize % TABLES;
+    let sql = format!("comment on table stream_{table} is '{number}'");
+    matches!(timeout(patience, client.simple_query(&sql)).await, Ok(Ok(_)))
 }

@@ -1,9 +1,8 @@
 //! `make bench-failover`: how long a cluster takes no commits after a fault, seen by a client with
 //! a multi-host connection string that retries every 20 ms; and whether it loses anything or moves
-//! without cause. `docs/performance.md` tells how to read it.
+//! without cause. `docs/performance.md` tells how to read it, `--help` what can be chosen.
 //!
-//! `FAILOVER_RUNS` (30) runs of each; `FAILOVER_ONLY=kill,host` chooses; `FAILOVER_LOAD_SECONDS`
-//! (600) is the length of the full load. The harness is that of the process tests.
+//! The harness is that of the process tests.
 
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on ends")]
@@ -12,11 +11,14 @@
 mod client;
 #[path = "../../tests/e2e/cluster.rs"]
 mod cluster;
+#[path = "../../tests/e2e/ensemble.rs"]
+mod ensemble;
 #[path = "../../tests/e2e/fabric.rs"]
 mod fabric;
 mod faults;
 #[path = "../../tests/e2e/hosts.rs"]
 mod hosts;
+mod local;
 #[path = "../../tests/e2e/machine.rs"]
 mod machine;
 #[path = "../../tests/e2e/namespace.rs"]
@@ -32,45 +34,109 @@ mod wait;
 
 use std::time::Duration;
 
+use clap::{Parser, ValueEnum};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Coordinator {
+    Embedded,
+    Zookeeper,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Fault {
+    /// kill -9 of the primary's process; its supervisor tells of it.
+    Kill,
+    /// kill -9 of process and supervisor: only the silence tells.
+    Both,
+    /// The primary's host loses its network (needs root).
+    Host,
+    /// A planned change.
+    Switchover,
+    /// As "both", with many tables.
+    Tables,
+    /// No fault: every processor is busy with something else.
+    Load,
+}
+
+/// Time without commits after a fault.
+#[derive(Debug, Parser)]
+#[command(name = "failover")]
+pub struct Flags {
+    /// Runs of each fault.
+    #[arg(long, default_value_t = 30)]
+    pub runs: usize,
+    /// Only these faults.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Fault>,
+    /// What holds the record. ZooKeeper: three servers on this machine.
+    #[arg(long, value_enum, default_value = "embedded")]
+    pub coordinator: Coordinator,
+    /// How many tables the catalog has in each measurement of "tables".
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000])]
+    pub tables: Vec<usize>,
+    /// Minutes of full load.
+    #[arg(long, default_value_t = 10.0)]
+    pub load: f64,
+    /// Milliseconds for which the client waits for a host, or for the answer to a commit.
+    #[arg(long, default_value_t = 250)]
+    patience: u64,
+    /// What cargo says to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Flags {
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience)
+    }
+}
+
 /// What the runs of one scenario showed.
 #[derive(Debug, Default)]
 pub struct Measured {
     pub times: Vec<Duration>,
+    /// The longest time between two acknowledged commits.
+    pub gap: Duration,
     /// Acknowledged commits that were not there afterwards.
-    pub lost: u64,
+    pub lost: usize,
     pub note: String,
 }
-
-type Scenario = (&'static str, &'static str, fn(usize) -> Option<Measured>);
-
-/// Name, what happens, how it is measured.
-const SCENARIOS: [Scenario; 7] = [
-    ("kill", "process killed, supervisor alive", faults::process),
-    ("both", "process and supervisor killed", faults::process_and_supervisor),
-    ("host", "host lost (network cut)", faults::host),
-    ("switchover", "switchover: longest gap", faults::switchover),
-    ("small", "both killed, 1,000 tables", faults::few_tables),
-    ("large", "both killed, 100,000 tables", faults::many_tables),
-    ("load", "full load: failovers", faults::load),
-];
 
 fn main() {
     if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
         return;
     }
-    let only = std::env::var("FAILOVER_ONLY").unwrap_or_default();
-    let runs = faults::number("FAILOVER_RUNS", 30);
-    println!("Time without commits, in milliseconds, over {runs} runs each; coordinator embedded.");
-    println!("{:38} {:>7} {:>7} {:>7} {:>5}", "fault", "p50", "p99", "max", "lost");
-    for (name, text, measure) in SCENARIOS {
-        if !only.is_empty() && only.split(',').all(|wanted| wanted != name) {
-            continue;
-        }
-        match measure(runs) {
-            Some(measured) => row(text, measured),
-            None => println!("{text:38} not measured: see above"),
+    let flags = Flags::parse();
+    let coordinator = match flags.coordinator {
+        Coordinator::Embedded => "embedded",
+        Coordinator::Zookeeper => "ZooKeeper (3 servers)",
+    };
+    println!("Coordinator {coordinator}; {} runs of each; milliseconds; {}.", flags.runs, build());
+    println!("{:34} {:>6} {:>6} {:>6} {:>6} {:>5}", "fault", "p50", "p99", "max", "gap", "lost");
+    let chosen = |fault| flags.only.is_empty() || flags.only.contains(&fault);
+    for fault in Fault::value_variants().iter().copied().filter(|fault| chosen(*fault)) {
+        match fault {
+            Fault::Kill => row("process killed", faults::process(&flags)),
+            Fault::Both => row("process and supervisor killed", faults::both(&flags)),
+            Fault::Host => match faults::host(&flags) {
+                Ok(measured) => row("host lost", measured),
+                Err(why) => println!("{:34} {why}", "host lost"),
+            },
+            Fault::Switchover => row("switchover", faults::switchover(&flags)),
+            Fault::Tables => flags.tables.iter().for_each(|tables| {
+                let text = format!("both killed, {tables} tables");
+                row(&text, faults::with_tables(&flags, *tables));
+            }),
+            Fault::Load => row("full load", faults::load(&flags)),
         }
     }
+}
+
+/// Everything is built by one profile; only the optimisation of this crate is raised for numbers.
+fn build() -> String {
+    let level = env!("AERIE_OPT_LEVEL");
+    let of = if level == "3" { "as `make bench` builds" } else { "a build for tests" };
+    format!("this crate with opt-level={level}, {of}")
 }
 
 fn row(text: &str, mut measured: Measured) {
@@ -80,6 +146,8 @@ fn row(text: &str, mut measured: Measured) {
         measured.times.get((measured.times.len() * share / 100).min(last))
     };
     let shown = |share| at(share).map_or("-".to_owned(), |time| time.as_millis().to_string());
-    let Measured { lost, note, .. } = &measured;
-    println!("{text:38} {:>7} {:>7} {:>7} {lost:>5} {note}", shown(50), shown(99), shown(100));
+    let (p50, p99, max) = (shown(50), shown(99), shown(100));
+    let Measured { gap, lost, note, .. } = &measured;
+    let gap = gap.as_millis();
+    println!("{text:34} {p50:>6} {p99:>6} {max:>6} {gap:>6} {lost:>5} {note}");
 }
