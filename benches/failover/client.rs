@@ -15,6 +15,8 @@ use crate::session::Session;
 /// Commits take turns on so many tables: each of the last ones can be looked for afterwards.
 const TABLES: usize = 16;
 const RETRY: Duration = Duration::from_millis(20);
+/// A commit that is not answered for so long is given up.
+const COMMIT_MAX: Duration = Duration::from_millis(250);
 
 #[derive(Default)]
 struct Seen {
@@ -60,8 +62,8 @@ pub struct Stream {
 impl Stream {
     /// `place` puts the client's thread where it belongs (a namespace), before it opens sockets.
     ///
-    /// A host that answers nothing is passed over after `patience`, and a commit that is not
-    /// answered is given up: otherwise the wait would be the client's TCP, not the cluster.
+    /// A host that answers nothing is passed over after `patience`: otherwise the wait would be the
+    /// client's TCP, not the cluster.
     pub fn start(
         target: &str,
         patience: Duration,
@@ -150,7 +152,7 @@ async fn run(
 ) {
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        let Ok(Ok((client, connection))) = timeout(patience * 4, config.connect(NoTls)).await
+        let Ok(Ok((client, connection))) = timeout(patience * 8, config.connect(NoTls)).await
         else {
             sleep(RETRY).await;
             continue;
@@ -159,7 +161,7 @@ async fn run(
         while !stop.load(Ordering::Relaxed) {
             number += 1;
             let sent = Instant::now();
-            if !commit(&client, number, patience).await {
+            if !commit(&client, number).await {
                 break;
             }
             tally.of_table[number as usize % TABLES].store(number, Ordering::SeqCst);
@@ -171,8 +173,8 @@ async fn run(
     }
 }
 
-async fn commit(client: &Client, number: u64, patience: Duration) -> bool {
+async fn commit(client: &Client, number: u64) -> bool {
     let table = number as usize % TABLES;
     let sql = format!("comment on table stream_{table} is '{number}'");
-    matches!(timeout(patience, client.simple_query(&sql)).await, Ok(Ok(_)))
+    matches!(timeout(COMMIT_MAX, client.simple_query(&sql)).await, Ok(Ok(_)))
 }

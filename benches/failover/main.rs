@@ -77,8 +77,8 @@ pub struct Flags {
     /// Minutes of full load.
     #[arg(long, default_value_t = 10.0)]
     pub load: f64,
-    /// Milliseconds for which the client waits for a host, or for the answer to a commit.
-    #[arg(long, default_value_t = 250)]
+    /// Milliseconds after which the client passes over a host that answers nothing.
+    #[arg(long, default_value_t = 100)]
     patience: u64,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
