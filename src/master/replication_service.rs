@@ -68,7 +68,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 #[must_use]
 pub fn server_builder() -> Server {
     Server::builder()
-        .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(4 * STREAM_WINDOW_BYTES)
         .http2_keepalive_interval(Some(SILENCE_MAX))

@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::ha::{Seat, voter_server};
 use crate::proto::v1::control_server::ControlServer;
 use crate::runtime::config::MasterSettings;
+use crate::runtime::incoming;
 use crate::segment_rm::{RegistryReply, registry_server};
 use crate::types::{Envelope, Heartbeat};
 
@@ -97,7 +97,7 @@ impl Services {
             .add_service(control)
             .add_service(registry)
             .add_service(voter_server(&parts.auth, seat))
-            .serve_with_incoming(TcpListenerStream::new(listener));
+            .serve_with_incoming(incoming(listener));
         rpc.spawn(async move {
             if let Err(error) = server.await {
                 tracing::error!("the gRPC server ended: {error}");

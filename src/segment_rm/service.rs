@@ -13,12 +13,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use crate::ha::{Seat, voter_server};
 use crate::proto::v1::segment_server::SegmentServer;
-use crate::runtime::{BootClock, Clock, RpcAuth};
+use crate::runtime::{BootClock, Clock, RpcAuth, incoming};
 use crate::types::{Epoch, Heartbeat};
 
 use super::agent::{Agent, AgentSettings};
@@ -156,7 +155,7 @@ pub async fn start(
     let server = Server::builder()
         .add_service(service)
         .add_service(voter)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        .serve_with_incoming_shutdown(incoming(listener), async move {
             let _gone = server_stopped.wait_for(|stop| *stop != Stop::No).await;
         });
     let server_stop = stop.clone();
