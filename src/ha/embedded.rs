@@ -23,6 +23,8 @@ use super::{Authority, Coordinator, ReadOutcome, RecordStore, SwapOutcome};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     pub incarnation: Incarnation,
+    pub promised: Ballot,
+    pub accepted: Ballot,
     /// What it accepted last; not necessarily chosen.
     pub record: Option<ClusterState>,
 }

@@ -137,7 +137,8 @@ impl Voters for Roads {
         let incarnation = Incarnation(u64::from(rpc_port));
         let acceptors = self.0.acceptors.lock().unwrap();
         let acceptor = acceptors.get(&incarnation).ok_or("nobody lives there")?;
-        Ok(Description { incarnation, record: acceptor.record.clone() })
+        let Acceptor { promised, accepted, record } = acceptor.clone();
+        Ok(Description { incarnation, promised, accepted, record })
     }
 }
 

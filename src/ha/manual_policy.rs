@@ -237,9 +237,10 @@ pub fn decide_takeover(
     };
     if heard.promised() > proposed.epoch {
         let met = heard.promised();
+        let whose = met.node().map_or_else(|| "another node".to_owned(), |n| format!("node {n}"));
         let reason = format!(
-            "segments have promised epoch {met}, above {}; run the command again, it will go above \
-             that",
+            "segments have promised epoch {met} to {whose}, above {}; unless {whose} takes over \
+             with it, run the command again: it will go above that",
             proposed.epoch
         );
         return refuse_above(reason, met);

@@ -141,6 +141,8 @@ impl Voters for RpcVoters {
         let reply = self.call(&at, describe).await?;
         let record = reply.record.map(record_from_wire).transpose();
         let record = record.map_err(|error| error.to_string())?;
-        Ok(Description { incarnation: Incarnation(reply.incarnation), record })
+        let (promised, accepted) = (Ballot(reply.promised_ballot), Ballot(reply.accepted_ballot));
+        let incarnation = Incarnation(reply.incarnation);
+        Ok(Description { incarnation, promised, accepted, record })
     }
 }

@@ -34,8 +34,9 @@ pub enum VoterFileError {
         source: io::Error,
     },
     #[error(
-        "voter file \"{}\" is damaged ({reason}); this voter cannot say what it accepted: remove \
-         it from the record with \"hawq ha voter remove\", then the file, and add it anew",
+        "voter file \"{}\" is damaged ({reason}); this voter cannot say what it accepted: move the \
+         file away, restart this process, which makes a new voter, and let it take the place of \
+         this one with \"hawq ha voter add\"",
         path.display()
     )]
     Damaged { path: PathBuf, reason: String },

@@ -38,8 +38,8 @@ impl Answers {
         self.lock().answers.remove(&ticket);
         match answered {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Answer::Refused { reason: "the node is stopping".to_owned() },
-            Err(_) => Answer::Refused {
+            Ok(Err(_)) => Answer::Unknown { reason: "the node is stopping".to_owned() },
+            Err(_) => Answer::Unknown {
                 reason: format!("no answer within {} s; see the server log", wait.as_secs()),
             },
         }

@@ -16,7 +16,7 @@ use crate::proto::v1::control_server::Control;
 use crate::types::{Epoch, Lsn, Mode, NodeId};
 
 use super::parts::{Parts, StopMode};
-use super::{Answer, Request as NodeRequest, enable, history, status};
+use super::{Answer, Request as NodeRequest, enable, history, status, voters};
 
 /// An operator waits this long for the node; a takeover asks witnesses and flushes on the way.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -76,25 +76,26 @@ impl Control for ControlService {
         };
         self.parts.without_failover.fetch_or(request.without_failover, Ordering::SeqCst);
         self.parts.request_stop(mode);
-        Ok(Response::new(v1::Outcome { ok: true, text: "stopping".to_owned() }))
+        Ok(outcome(Answer::Done { text: "stopping".to_owned() }))
     }
 
     async fn enable(&self, request: Request<v1::EnableRequest>) -> Reply<v1::Outcome> {
         let mode = request.into_inner().mode;
         let mode = mode_from_wire(mode).map_err(|bad| Status::invalid_argument(bad.to_string()))?;
-        let (ok, text) = match enable::enable(&self.parts, mode).await {
-            Ok(text) => (true, text),
-            Err(reason) => (false, reason),
-        };
-        Ok(Response::new(v1::Outcome { ok, text }))
+        Ok(outcome(enable::enable(&self.parts, mode).await))
     }
 
     async fn disable(&self, _: Request<v1::DisableRequest>) -> Reply<v1::Outcome> {
-        let (ok, text) = match enable::disable(&self.parts).await {
-            Ok(text) => (true, text),
-            Err(reason) => (false, reason),
-        };
-        Ok(Response::new(v1::Outcome { ok, text }))
+        Ok(outcome(enable::disable(&self.parts).await))
+    }
+
+    async fn list_voters(&self, _: Request<v1::ListVotersRequest>) -> Reply<v1::ListVotersReply> {
+        Ok(Response::new(voters::list(&self.parts).await))
+    }
+
+    async fn change_voters(&self, request: Request<v1::ChangeVotersRequest>) -> Reply<v1::Outcome> {
+        let v1::ChangeVotersRequest { add, remove } = request.into_inner();
+        Ok(outcome(voters::change(&self.parts, &add, &remove).await))
     }
 
     async fn force_open(&self, _: Request<v1::ForceOpenRequest>) -> Reply<v1::Outcome> {
@@ -160,12 +161,17 @@ impl Control for ControlService {
 
 impl ControlService {
     async fn ask(&self, request: NodeRequest) -> Reply<v1::Outcome> {
-        let (ok, text) = match self.parts.answers.ask(request, ANSWER_MAX).await {
-            Answer::Done { text } => (true, text),
-            Answer::Refused { reason } => (false, reason),
-        };
-        Ok(Response::new(v1::Outcome { ok, text }))
+        Ok(outcome(self.parts.answers.ask(request, ANSWER_MAX).await))
     }
+}
+
+fn outcome(answer: Answer) -> Response<v1::Outcome> {
+    let (ok, unknown) =
+        (matches!(answer, Answer::Done { .. }), matches!(answer, Answer::Unknown { .. }));
+    let (Answer::Done { text }
+    | Answer::Refused { reason: text }
+    | Answer::Unknown { reason: text }) = answer;
+    Response::new(v1::Outcome { ok, text, unknown })
 }
 
 fn node_id(number: u32) -> Result<NodeId, Status> {
@@ -195,15 +201,13 @@ async fn activate(parts: &Parts, force: bool, switchover: bool, lines: Lines) {
     while let Ok(text) = says.try_recv() {
         send(&lines, progress(text, "WARNING")).await;
     }
-    let (ok, text, level) = match answer {
-        Answer::Done { text } => (true, text, "INFO"),
-        Answer::Refused { reason } => (false, reason, "ERROR"),
-    };
-    send(&lines, v1::Progress { finished: true, ok, ..progress(text, level) }).await;
+    let v1::Outcome { ok, text, unknown } = outcome(answer).into_inner();
+    let line = progress(text, if ok { "INFO" } else { "ERROR" });
+    send(&lines, v1::Progress { finished: true, ok, unknown, ..line }).await;
 }
 
 fn progress(text: String, level: &str) -> v1::Progress {
-    v1::Progress { text, level: level.to_owned(), finished: false, ok: false }
+    v1::Progress { text, level: level.to_owned(), ..v1::Progress::default() }
 }
 
 async fn send(lines: &Lines, line: v1::Progress) {

@@ -27,36 +27,43 @@ const WITNESSES_MAX: usize = 16;
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Automatic mode, held by `mode`.
-pub(super) async fn enable(parts: &Arc<Parts>, mode: Mode) -> Result<String, String> {
-    let view = parts.view();
-    if !status::is_open_primary(&view) {
-        return Err(not_primary(&view));
+pub(super) async fn enable(parts: &Arc<Parts>, mode: Mode) -> Answer {
+    let prepared = async {
+        let view = parts.view();
+        if !status::is_open_primary(&view) {
+            return Err(not_primary(&view));
+        }
+        possible(&parts.settings, mode)?;
+        voters(parts, mode).await
+    };
+    let voters = match prepared.await {
+        Ok(voters) => voters,
+        Err(reason) => return Answer::Refused { reason },
+    };
+    match parts.answers.ask(Request::Enable { mode, voters }, ANSWER_MAX).await {
+        Answer::Done { text } => {
+            Answer::Done { text: format!("automatic failover ({mode}) is on: {text}") }
+        }
+        other => other,
     }
-    possible(&parts.settings, mode)?;
-    let voters = voters(parts, mode).await?;
-    let text = ask(parts, Request::Enable { mode, voters }).await?;
-    Ok(format!("automatic failover ({mode}) is on: {text}"))
 }
 
-pub(super) async fn disable(parts: &Arc<Parts>) -> Result<String, String> {
+pub(super) async fn disable(parts: &Arc<Parts>) -> Answer {
     if parts.settings.auto_ha {
-        let text = "enable_master_auto_ha = on would enable it again at once; set it to off in \
-                    hawq-site.xml and restart this node first";
-        return Err(text.to_owned());
+        let reason = "enable_master_auto_ha = on would enable it again at once; set it to off in \
+                      hawq-site.xml and restart this node first";
+        return Answer::Refused { reason: reason.to_owned() };
     }
-    ask(parts, Request::Disable).await?;
-    let text = "automatic failover is off; \"hawq activate standby\" takes over";
-    Ok(text.to_owned())
-}
-
-async fn ask(parts: &Arc<Parts>, request: Request) -> Result<String, String> {
-    match parts.answers.ask(request, ANSWER_MAX).await {
-        Answer::Done { text } => Ok(text),
-        Answer::Refused { reason } => Err(reason),
+    match parts.answers.ask(Request::Disable, ANSWER_MAX).await {
+        Answer::Done { .. } => {
+            let text = "automatic failover is off; \"hawq activate standby\" takes over";
+            Answer::Done { text: text.to_owned() }
+        }
+        other => other,
     }
 }
 
-fn not_primary(view: &NodeView) -> String {
+pub(super) fn not_primary(view: &NodeView) -> String {
     let primary = view.record.as_ref().map(|record| record.primary);
     match primary.filter(|node| *node != view.me.node) {
         Some(node) => format!("only the primary can do that, which is node {node}"),
@@ -129,12 +136,12 @@ pub(super) async fn keep_enabled(parts: Arc<Parts>) {
         let due = status::is_open_primary(&view) && is_whole_and_manual(&view);
         if due {
             match enable(&parts, Mode::ZooKeeper).await {
-                Ok(text) => tracing::info!("enable_master_auto_ha: {text}"),
-                Err(reason) if reason != told => {
+                Answer::Done { text } => tracing::info!("enable_master_auto_ha: {text}"),
+                Answer::Refused { reason } | Answer::Unknown { reason } if reason != told => {
                     tracing::warn!("enable_master_auto_ha: {reason}; trying again");
                     told = reason;
                 }
-                Err(_) => {}
+                Answer::Refused { .. } | Answer::Unknown { .. } => {}
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -126,6 +126,8 @@ pub enum Request {
     Enable { mode: Mode, voters: BTreeSet<Voter> },
     /// `hawq ha disable`: back to manual mode (primary only).
     Disable,
+    /// `hawq ha voter`: other voters of the embedded register, in place of `from` (primary only).
+    ChangeVoters { from: BTreeSet<Voter>, to: BTreeSet<Voter> },
     /// This node's catalog differs from the primary's: leave the set and be seeded anew.
     Reseed { reason: String },
     /// `hawq start master --rejoin`: follow, although this node was primary.
@@ -230,7 +232,7 @@ pub enum Effect {
         ticket: u64,
         reason: Rejection,
     },
-    /// An operator's request is done, or is refused with a sentence.
+    /// An operator's request is done, or is not, with a sentence.
     Answer {
         ticket: u64,
         answer: Answer,
@@ -266,8 +268,16 @@ pub enum Rejection {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    Done { text: String },
-    Refused { reason: String },
+    Done {
+        text: String,
+    },
+    Refused {
+        reason: String,
+    },
+    /// It may have taken effect, or may yet.
+    Unknown {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,7 +23,7 @@ pub(super) async fn hand_over(parts: &Parts) {
     let patience: Duration = parts.settings.lease * LEASES_MAX;
     match parts.answers.ask(Request::Release { to: None }, patience).await {
         Answer::Done { .. } => {}
-        Answer::Refused { reason } => {
+        Answer::Refused { reason } | Answer::Unknown { reason } => {
             tracing::warn!("the reign is not handed over: {reason}");
             return;
         }

@@ -22,6 +22,7 @@ mod log_writer;
 mod commit;
 mod door;
 mod voter_choice;
+mod voters;
 mod waiters;
 
 mod outbox;

@@ -44,6 +44,40 @@ pub(super) fn choose(defined: usize, found: Candidates) -> Result<BTreeSet<Voter
     Ok(masters.into_iter().chain([witness]).collect())
 }
 
+/// The voters `base` with those of `add` and without those of `remove`. Who lost its file lives at
+/// the same address as a new voter, and takes the place of the one that it was.
+///
+/// # Errors
+/// Why that many would serve less well. An even number never serves better than one less: it
+/// outlives no more of them, and one more has to answer.
+pub(super) fn changed(
+    base: &BTreeSet<Voter>,
+    add: &[Voter],
+    remove: &[Voter],
+) -> Result<BTreeSet<Voter>, String> {
+    let at = |voter: &Voter| (voter.host.clone(), voter.rpc_port);
+    let gives_way = |voter: &Voter| {
+        remove.contains(voter)
+            || add.iter().any(|new| new.incarnation == voter.incarnation || at(new) == at(voter))
+    };
+    let stay = base.iter().filter(|voter| !gives_way(voter)).cloned();
+    let wanted: BTreeSet<Voter> = stay.chain(add.iter().cloned()).collect();
+    if wanted == *base {
+        return Ok(wanted);
+    }
+    let count = wanted.len();
+    let why = match count {
+        3 | 5 => return Ok(wanted),
+        0..=2 => "could not outlive one of them",
+        4 => "outlive no more of them than 3 do, and one more has to answer",
+        _ => "are more than have to be asked",
+    };
+    Err(format!(
+        "{count} voters {why}; there are to be 3 or 5: \"hawq ha voter add NEW --replace OLD\" \
+         changes one for another, and two may be added or removed at once"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +125,29 @@ mod tests {
         }
         let alone = names(choose(1, Candidates { masters: masters(1), segments: vec![] }));
         assert!(alone[0].starts_with("there is only one master"), "{alone:?}");
+    }
+
+    #[test]
+    fn voters_are_three_or_five_after_every_change() {
+        let three: BTreeSet<Voter> = masters(3).into_iter().collect();
+        let (a, b) = (voter("s1", "h8"), voter("s2", "h9"));
+        let of = |add: &[Voter], remove: &[Voter]| names(changed(&three, add, remove));
+        let first = masters(1);
+        assert_eq!(of(std::slice::from_ref(&a), &first), ["m2", "m3", "s1"]);
+        assert_eq!(of(&[a.clone(), b.clone()], &[]), ["m1", "m2", "m3", "s1", "s2"]);
+        assert_eq!(of(&[], &[]), ["m1", "m2", "m3"]);
+        assert!(of(&[], &first)[0].starts_with("2 voters could not outlive one of them"));
+        assert!(
+            of(std::slice::from_ref(&a), &[])[0]
+                .starts_with("4 voters outlive no more of them than 3")
+        );
+        let five = changed(&three, &[a.clone(), b.clone()], &[]).unwrap();
+        assert_eq!(names(changed(&five, &[], &[a, b])), ["m1", "m2", "m3"]);
+        assert!(changed(&five, &[], &first).is_err());
+        // Its file is gone: the same address, another life.
+        let again = Voter { incarnation: Incarnation(7), ..first[0].clone() };
+        let after = changed(&three, std::slice::from_ref(&again), &[]).unwrap();
+        assert!(after.contains(&again) && !after.contains(&first[0]) && after.len() == 3);
+        assert_eq!(changed(&after, &[again], &[]), Ok(after.clone()), "typed again");
     }
 }

@@ -130,13 +130,17 @@ pub fn entry_from_wire(entry: v1::MemberEntry) -> Result<(NodeId, MemberEntry), 
 }
 
 fn voters_to_wire(voters: &BTreeSet<Voter>) -> v1::VoterSet {
-    let voters = voters.iter().map(|voter| v1::Voter {
+    v1::VoterSet { voters: voters.iter().map(voter_to_wire).collect() }
+}
+
+#[must_use]
+pub fn voter_to_wire(voter: &Voter) -> v1::Voter {
+    v1::Voter {
         name: voter.name.clone(),
         incarnation: voter.incarnation.0,
         host: voter.host.clone(),
         rpc_port: u32::from(voter.rpc_port),
-    });
-    v1::VoterSet { voters: voters.collect() }
+    }
 }
 
 fn voters_from_wire(field: &str, set: v1::VoterSet) -> Result<BTreeSet<Voter>, BadField> {
@@ -155,7 +159,8 @@ fn voters_from_wire(field: &str, set: v1::VoterSet) -> Result<BTreeSet<Voter>, B
     voters.collect()
 }
 
-fn mode_to_wire(mode: Mode) -> v1::Mode {
+#[must_use]
+pub fn mode_to_wire(mode: Mode) -> v1::Mode {
     match mode {
         Mode::Manual => v1::Mode::Manual,
         Mode::Embedded => v1::Mode::Embedded,

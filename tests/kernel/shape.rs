@@ -198,6 +198,7 @@ impl<H: Hasher> Shape<'_, H> {
             change_not_before,
             requests,
             turn,
+            voting,
             removing,
             nonces,
             heartbeat_at,
@@ -210,6 +211,7 @@ impl<H: Hasher> Shape<'_, H> {
         self.put((epoch, record, sync.recorded(), sync.required(), opens_at, opened));
         self.put((requests.len(), removing, nonces, flushing_since.is_some()));
         assert!(turn.is_none(), "nobody changes the mode in the model");
+        assert!(voting.is_none(), "nobody changes the voters in the model");
         assert!(record.unfenced.is_none(), "the model names no ha_fencing_methods");
         assert!(round.is_none(), "no read waits for a confirmation in the model");
         assert!(!self.settings.lone_stops, "a lone primary goes on in the model");

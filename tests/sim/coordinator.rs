@@ -1,5 +1,6 @@
 //! The record, held linearizably by nobody in particular; questions and answers may get lost.
 
+use aerie::ha::register::Record as _;
 use aerie::ha::{ReadOutcome, SwapOutcome};
 use aerie::types::{ClusterState, Epoch, Member, Mode, Nonce};
 
@@ -64,6 +65,8 @@ impl Register {
             let allowed = by.node == self.record.primary || *proposed == flag;
             assert!(allowed, "only the primary changes its set");
         }
+        let step = self.record.electorate().may_become(&proposed.electorate());
+        assert!(step, "voters change by way of old and next together: {proposed}");
         assert!(proposed.enabling.is_none(), "what is held here is decided: {proposed}");
         self.record = proposed.clone();
         self.past.push(proposed.clone());

@@ -16,6 +16,7 @@ mod host;
 mod options;
 mod outside;
 mod proposing;
+mod replacing;
 mod rest;
 mod rng;
 mod running;

@@ -84,6 +84,9 @@ impl World {
         self.soon(500_000, 2_000_000, Action::Person);
         self.force_the_doubtful();
         self.force_past_a_lost_primary();
+        if self.rng.percent(30) {
+            self.change_voters();
+        }
         let open = self.hosts.values().any(|host| host.open && host.paused_until <= self.now);
         if !(self.options.manual || self.options.turns) || open {
             return;

@@ -30,13 +30,15 @@ impl World {
         assert!(goes_on, "I6: no write is acknowledged after the storm: {}", self.picture());
     }
 
-    /// One open primary, everybody in the set, everybody at the same position.
+    /// One open primary, everybody in the set, everybody at the same position, and no change of the
+    /// voters left half done.
     pub fn settled(&self) -> bool {
         let open = self.hosts.values().filter(|host| host.open).count();
         let all = self.record().in_sync.len() == self.hosts.len();
         let alive = self.hosts.values().all(|host| host.node.is_some());
         let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied()).collect();
-        if open != 1 || !all || !alive || applied.len() != 1 {
+        let changing = self.record().next_voters.is_some();
+        if open != 1 || !all || !alive || changing || applied.len() != 1 {
             return false;
         }
         let primary = self.hosts.values().find(|host| host.open).map(|host| host.id);

@@ -13,6 +13,7 @@ use goldenscript::{Command, Context, Runner};
 
 use crate::action::Action;
 use crate::options::Options;
+use crate::replacing::{base, voters};
 use crate::world::World;
 
 type Args<'a> = goldenscript::ArgumentConsumer<'a>;
@@ -155,6 +156,18 @@ impl Stage {
                 let id = node(&mut args, "node")?;
                 let request = crate::turning::enable();
                 self.world().request(id, request);
+            }
+            "voters" => {
+                let id = node(&mut args, "node")?;
+                let numbers = |text: String| -> Result<Vec<u8>, std::num::ParseIntError> {
+                    text.split(',').map(str::parse).collect()
+                };
+                let to = voters(numbers(parsed(&mut args, "to")?.unwrap_or_default())?);
+                let from = match parsed(&mut args, "from")? {
+                    Some(text) => voters(numbers(text)?),
+                    None => base(self.world().record()),
+                };
+                self.world().request(id, Request::ChangeVoters { from, to });
             }
             "disable" => {
                 let id = node(&mut args, "node")?;

@@ -24,19 +24,25 @@ pub struct Seat {
     free_at: Instant,
 }
 
-/// Masters 1 to `nodes`, and a witness beside an even number of them.
-pub fn voters(nodes: u8) -> BTreeSet<Voter> {
-    let witness = nodes.is_multiple_of(2).then_some(nodes + 1);
-    let voter = |number: u8| Voter {
+/// Witnesses that do not vote at first.
+const SPARES: [u8; 2] = [101, 102];
+
+pub fn voter(number: u8) -> Voter {
+    Voter {
         name: format!("voter{number}"),
         incarnation: Incarnation(u64::from(number)),
         host: format!("host{number}"),
         rpc_port: 1,
-    };
+    }
+}
+
+/// Masters 1 to `nodes`, and a witness beside an even number of them.
+pub fn voters(nodes: u8) -> BTreeSet<Voter> {
+    let witness = nodes.is_multiple_of(2).then_some(nodes + 1);
     (1..=nodes).chain(witness).map(voter).collect()
 }
 
-/// Each holds the first record, as `hawq init` leaves it.
+/// Each voter holds the first record, as `hawq init` leaves it; the spares hold nothing.
 pub fn seats(nodes: u8, first: &ClusterState) -> BTreeMap<Incarnation, Seat> {
     let ballot = Ballot::ZERO.next_for(first.primary);
     let seat = |voter: &Voter| {
@@ -46,7 +52,11 @@ pub fn seats(nodes: u8, first: &ClusterState) -> BTreeMap<Incarnation, Seat> {
         let host = host.and_then(NodeId::new);
         (voter.incarnation, Seat { host, acceptor, free_at: Instant(0) })
     };
-    first.voters.iter().map(seat).collect()
+    let spare = |number: u8| {
+        let seat = Seat { host: None, acceptor: Acceptor::default(), free_at: Instant(0) };
+        (Incarnation(u64::from(number)), seat)
+    };
+    first.voters.iter().map(seat).chain(SPARES.map(spare)).collect()
 }
 
 #[derive(Debug)]
@@ -84,6 +94,10 @@ pub fn voter_and_ballot(question: &Effect<ClusterState>) -> (Incarnation, Ballot
 }
 
 impl World {
+    pub fn seat_numbers(&self) -> Vec<u8> {
+        self.seats.keys().filter_map(|voter| u8::try_from(voter.0).ok()).collect()
+    }
+
     /// Records that the voters may yet choose.
     pub fn records_on_their_way(&self) -> impl Iterator<Item = &ClusterState> {
         let queued = self.queue.values().filter_map(|action| match action {

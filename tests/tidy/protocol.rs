@@ -21,6 +21,8 @@ const WITHOUT_EPOCH: &[&str] = &[
     "DescribeRequest",
     "RejoinRequest",
     "HistoryRequest",
+    "ListVotersRequest",
+    "ChangeVotersRequest",
 ];
 
 /// A message or an enum: its name and its lines, with comments gone.

@@ -66,8 +66,9 @@ pub async fn run_in(
             return Ok(Done::Badly);
         }
     }
-    if !activate(&environment, &report, target, options).await {
-        return Ok(Done::Badly);
+    match activate(&environment, &report, target, options).await {
+        Done::Well => {}
+        not_done => return Ok(not_done),
     }
     if let Err(error) = name_primary(environment.site, &report, target, &cluster) {
         let problem = format!("the standby is active, but hawq-site.xml was not changed: {error}");
@@ -105,7 +106,7 @@ async fn activate(
     report: &Report,
     target: &NodeView,
     options: &ActivateOptions,
-) -> bool {
+) -> Done {
     let request = ActivateRequest {
         force: options.force,
         switchover: options.switchover,
@@ -113,11 +114,19 @@ async fn activate(
     };
     let access = environment.access();
     let mut show = |line: &Progress| show(report, line);
-    match ha_nodes::order_takeover(&access, target, request, &mut show).await {
-        Ok(()) => true,
-        Err(Trouble::Refused(problem) | Trouble::Lost(problem)) => {
-            report.error(&problem);
-            false
+    let asked = match ha_nodes::order_takeover(&access, target, request, &mut show).await {
+        Err(Trouble::Lost(problem)) => {
+            report.warning(&format!("{problem}; waiting for what comes of it"));
+            ha_nodes::settle(environment, target.node, problem).await
+        }
+        asked => asked,
+    };
+    match asked {
+        Ok(()) => Done::Well,
+        // As HAWQ's callers know it, whatever the reason.
+        Err(trouble) => {
+            report.error(trouble.text());
+            Done::Badly
         }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use aerie::proto::v1::control_server::{Control, ControlServer};
 use aerie::proto::v1::{
-    ActivateRequest, AdmitRequest, DigestReply, DigestRequest, DisableRequest, EnableRequest,
-    ForceOpenRequest, HistoryReply, HistoryRequest, Mode, Outcome, PauseRequest, Progress,
-    ReignEntry, RejoinRequest, ReleaseRequest, RemoveRequest, ReportEndRequest, ReseedRequest,
-    StatusReply, StatusRequest, StopRequest,
+    ActivateRequest, AdmitRequest, ChangeVotersRequest, DigestReply, DigestRequest, DisableRequest,
+    EnableRequest, ForceOpenRequest, HistoryReply, HistoryRequest, ListVotersReply,
+    ListVotersRequest, Mode, Outcome, PauseRequest, Progress, ReignEntry, RejoinRequest,
+    ReleaseRequest, RemoveRequest, ReportEndRequest, ReseedRequest, StatusReply, StatusRequest,
+    StopRequest,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -26,6 +27,7 @@ pub struct FakeNode {
     /// What a takeover that is asked for makes of this node, and of others.
     pub becomes: Vec<(Arc<Mutex<StatusReply>>, StatusReply)>,
     pub releases: Arc<Mutex<Vec<u32>>>,
+    pub voters: ListVotersReply,
 }
 
 impl FakeNode {
@@ -55,7 +57,7 @@ fn check(request: Request<()>) -> Result<Request<()>, Status> {
 }
 
 fn done() -> Result<Response<Outcome>, Status> {
-    Ok(Response::new(Outcome { ok: true, text: String::new() }))
+    Ok(Response::new(Outcome { ok: true, ..Outcome::default() }))
 }
 
 #[tonic::async_trait]
@@ -106,6 +108,20 @@ impl Control for FakeNode {
     async fn disable(&self, _: Request<DisableRequest>) -> Result<Response<Outcome>, Status> {
         let mut reply = self.reply.lock().unwrap();
         reply.record.get_or_insert_default().mode = Mode::Manual.into();
+        done()
+    }
+
+    async fn list_voters(
+        &self,
+        _: Request<ListVotersRequest>,
+    ) -> Result<Response<ListVotersReply>, Status> {
+        Ok(Response::new(self.voters.clone()))
+    }
+
+    async fn change_voters(
+        &self,
+        _: Request<ChangeVotersRequest>,
+    ) -> Result<Response<Outcome>, Status> {
         done()
     }
 

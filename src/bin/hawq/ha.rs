@@ -3,7 +3,7 @@
 //!
 //! Every verb may be run from any node, since it asks all of them who is primary, and run again:
 //! it goes on from what the nodes say, and keeps nothing itself. Exit codes: 0 done (also when it
-//! was so already), 1 refused or failed, 255 a verb of `hdfs haadmin` failed.
+//! was so already), 1 refused or failed, 2 not known, 255 a verb of `hdfs haadmin` failed.
 
 use std::ffi::OsString;
 
@@ -19,11 +19,13 @@ use crate::ha_hdfs::{self, ActiveOptions, HdfsFailover, NodeArgument};
 use crate::ha_history::{self, HistoryOptions};
 use crate::ha_status::{self, HaStatusOptions};
 use crate::ha_switchover::{self, SwitchoverOptions};
+use crate::ha_voter::{self, VoterAction};
 use crate::{ha_drill, ha_pause};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, also when it was so already; 1 refused or failed (the reason is on standard
-error); 255 a verb of hdfs haadmin failed. Every verb may be typed again.";
+error); 2 not known: nobody answered who could tell, or the answer did not come, and it may have
+been done or may yet be; 255 a verb of hdfs haadmin failed. Every verb may be typed again.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
@@ -34,7 +36,8 @@ pub struct HaOptions {
 
 #[derive(Debug, Subcommand)]
 pub enum HaAction {
-    /// Who is primary, who would be next, and what is wrong; exits 1 when no primary serves.
+    /// Who is primary, who would be next, and what is wrong; exits 1 when no primary serves, 2 when
+    /// no node answers.
     Status(HaStatusOptions),
     /// A standby takes over by itself from now on; asks the primary.
     Enable(EnableOptions),
@@ -58,6 +61,9 @@ pub enum HaAction {
     Explain(ExplainOptions),
     /// A switchover there and one back, with both gaps; refused while anything is wrong.
     Drill,
+    /// The voters of the embedded register: who they are, and other ones in their place.
+    #[command(subcommand)]
+    Voter(VoterAction),
     /// As hdfs haadmin: active or standby.
     #[command(name = "getServiceState")]
     GetServiceState(NodeArgument),
@@ -104,6 +110,7 @@ pub async fn run(options: &HaOptions) -> anyhow::Result<Done> {
         HaAction::Format(options) => ha_format::run_in(environment, options).await,
         HaAction::History(options) => ha_history::run_in(environment, options).await,
         HaAction::Explain(options) => ha_explain::run_in(environment, options).await,
+        HaAction::Voter(action) => ha_voter::run_in(environment, action).await,
         HaAction::Drill => ha_drill::run_in(environment).await,
         HaAction::GetServiceState(of) => ha_hdfs::get_service_state(environment, &of.node).await,
         HaAction::GetAllServiceState => ha_hdfs::get_all_service_state(environment).await,

@@ -9,7 +9,7 @@ use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_failover;
-use crate::ha_nodes;
+use crate::ha_nodes::{self, Trouble};
 use crate::ha_switchover::{self, Switched};
 use crate::report;
 use crate::state_detail;
@@ -22,20 +22,18 @@ const REJOIN_PAUSE: Duration = Duration::from_millis(200);
 pub async fn run_in(environment: &Environment) -> anyhow::Result<Done> {
     match drill(environment).await {
         Ok(()) => Ok(Done::Well),
-        Err(problem) => {
-            report::complain(&problem);
-            Ok(Done::Badly)
-        }
+        Err(trouble) => Ok(trouble.tell()),
     }
 }
 
-async fn drill(environment: &Environment) -> Result<(), String> {
+async fn drill(environment: &Environment) -> Result<(), Trouble> {
     let cluster = Cluster::ask(environment).await;
     let home = healthy(&cluster)?;
     let away = switched(environment, None).await?;
     let back = wait_in_sync(environment, home).await;
     if let Err(problem) = back {
-        return Err(format!("the way back is not gone: {problem}; node {away} stays primary"));
+        let text = format!("the way back is not gone: {problem}; node {away} stays primary");
+        return Err(Trouble::Refused(text));
     }
     switched(environment, Some(&home.to_string())).await?;
     report::print("the drill is done");
@@ -43,9 +41,9 @@ async fn drill(environment: &Environment) -> Result<(), String> {
 }
 
 /// The primary's number, where nothing needs attention.
-fn healthy(cluster: &Cluster) -> Result<u32, String> {
+fn healthy(cluster: &Cluster) -> Result<u32, Trouble> {
     let Some(primary) = cluster.primary() else {
-        return Err(format!("no drill: {}", state_detail::why_no_primary(cluster)));
+        return Err(ha_nodes::no_primary(cluster, "no drill"));
     };
     let wrong: Vec<String> = state_detail::lines(cluster)
         .into_iter()
@@ -55,10 +53,11 @@ fn healthy(cluster: &Cluster) -> Result<u32, String> {
     if wrong.is_empty() {
         return Ok(primary.node);
     }
-    Err(format!("no drill while something needs attention:\n{}", wrong.join("\n")))
+    let text = format!("no drill while something needs attention:\n{}", wrong.join("\n"));
+    Err(Trouble::Refused(text))
 }
 
-async fn switched(environment: &Environment, to: Option<&str>) -> Result<u32, String> {
+async fn switched(environment: &Environment, to: Option<&str>) -> Result<u32, Trouble> {
     match ha_switchover::switch_over(environment, to).await? {
         Switched::Already { node } => Ok(node),
         Switched::To { node, from, gap_us } => {

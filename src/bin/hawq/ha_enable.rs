@@ -9,9 +9,8 @@ use clap::{Args, ValueEnum};
 use crate::Done;
 use crate::cluster::Cluster;
 use crate::environment::Environment;
-use crate::report;
-use crate::rpc::{self, Access, Client};
-use crate::state_detail;
+use crate::ha_nodes;
+use crate::rpc::{self, Client};
 
 #[derive(Debug, Args)]
 pub struct EnableOptions {
@@ -38,49 +37,22 @@ impl Coordinator {
 
 pub async fn enable(environment: &Environment, options: &EnableOptions) -> anyhow::Result<Done> {
     let cluster = Cluster::ask(environment).await;
-    let asked = match primary(&cluster, &environment.access()).await {
-        Ok(client) => enable_at(client, options.coordinator.mode()).await,
-        Err(problem) => Err(problem),
+    let asked = match ha_nodes::primary(&cluster, &environment.access()).await {
+        Ok(client) => ha_nodes::judged(enable_at(client, options.coordinator.mode()).await),
+        Err(trouble) => Err(trouble),
     };
-    Ok(tell(asked))
+    Ok(ha_nodes::ended(asked))
 }
 
 pub async fn disable(environment: &Environment) -> anyhow::Result<Done> {
     let cluster = Cluster::ask(environment).await;
-    let asked = match primary(&cluster, &environment.access()).await {
-        Ok(mut client) => rpc::bounded(client.disable(DisableRequest {})).await,
-        Err(problem) => Err(problem),
+    let asked = match ha_nodes::primary(&cluster, &environment.access()).await {
+        Ok(mut client) => ha_nodes::judged(rpc::bounded(client.disable(DisableRequest {})).await),
+        Err(trouble) => Err(trouble),
     };
-    Ok(tell(asked))
+    Ok(ha_nodes::ended(asked))
 }
 
 pub async fn enable_at(mut client: Client, mode: Mode) -> Result<Outcome, String> {
     rpc::bounded(client.enable(EnableRequest { mode: mode.into() })).await
-}
-
-async fn primary(cluster: &Cluster, access: &Access) -> Result<Client, String> {
-    match cluster.primary() {
-        Some(view) => rpc::connect(&view.rpc_address(), access).await,
-        None => {
-            let why = state_detail::why_no_primary(cluster);
-            Err(format!("no node is an open primary: {why}"))
-        }
-    }
-}
-
-fn tell(asked: Result<Outcome, String>) -> Done {
-    match asked {
-        Ok(outcome) if outcome.ok => {
-            report::print(&outcome.text);
-            Done::Well
-        }
-        Ok(outcome) => {
-            report::complain(&outcome.text);
-            Done::Badly
-        }
-        Err(problem) => {
-            report::complain(&problem);
-            Done::Badly
-        }
-    }
 }

@@ -8,9 +8,8 @@ use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_failover;
-use crate::ha_status;
 use crate::report;
-use crate::state_detail;
+use crate::{ha_nodes, ha_status};
 
 #[derive(Debug, Args)]
 pub struct ExplainOptions {
@@ -22,8 +21,7 @@ pub struct ExplainOptions {
 pub async fn run_in(environment: &Environment, options: &ExplainOptions) -> anyhow::Result<Done> {
     let cluster = Cluster::ask(environment).await;
     if cluster.record().is_none() {
-        report::complain(&state_detail::why_no_primary(&cluster));
-        return Ok(Done::Badly);
+        return Ok(ha_nodes::no_primary(&cluster, "nobody knows the cluster state").tell());
     }
     let verdicts = verdicts(&cluster);
     if options.json {

@@ -37,10 +37,7 @@ pub async fn run_in(environment: &Environment, options: &FailoverOptions) -> any
             Ok(Done::Well)
         }
         Ok(Plan::TakeOver(target)) => carry_out(environment, options, target).await,
-        Err(problem) => {
-            report::complain(&problem);
-            Ok(Done::Badly)
-        }
+        Err(trouble) => Ok(trouble.tell()),
     }
 }
 
@@ -53,24 +50,31 @@ fn prepare<'a>(
     environment: &Environment,
     cluster: &'a Cluster,
     options: &FailoverOptions,
-) -> Result<Plan<'a>, String> {
-    let named = options.to.as_deref().map(|name| ha_nodes::find(cluster, name)).transpose()?;
+) -> Result<Plan<'a>, Trouble> {
+    let named = options.to.as_deref().map(|name| ha_nodes::find(cluster, name)).transpose();
+    let named = named.map_err(Trouble::Refused)?;
     if let Some(primary) = cluster.primary() {
         let node = primary.node;
         if named.is_some_and(|view| view.node == node) {
             return Ok(Plan::Already(node));
         }
-        return Err(format!(
+        return Err(Trouble::Refused(format!(
             "node {node} is an open primary and answers; \"hawq ha switchover\" hands over without \
              losing anything"
-        ));
+        )));
     }
     let own = u32::from(environment.master.node.get());
-    let target = activate::choose(cluster, named.map(|view| view.node), own)?;
+    let silent = match named {
+        Some(view) => view.answer.is_err(),
+        None => !ha_nodes::answers(cluster),
+    };
+    let target = activate::choose(cluster, named.map(|view| view.node), own);
+    let trouble = if silent { Trouble::silent } else { Trouble::Refused };
+    let target = target.map_err(trouble)?;
     if let Some(loss) = loss(cluster, target)
         && !options.allow_data_loss
     {
-        return Err(format!("{loss}; --allow-data-loss accepts that"));
+        return Err(Trouble::Refused(format!("{loss}; --allow-data-loss accepts that")));
     }
     Ok(Plan::TakeOver(target))
 }
@@ -117,18 +121,17 @@ async fn carry_out(
     let request = ActivateRequest { allow_data_loss, ..ActivateRequest::default() };
     let access = environment.access();
     let mut show = |line: &Progress| report::print(&line.text);
-    match ha_nodes::order_takeover(&access, target, request, &mut show).await {
-        Ok(()) => return Ok(Done::Well),
-        Err(Trouble::Refused(reason)) => report::complain(&format!("node {node}: {reason}")),
+    let asked = match ha_nodes::order_takeover(&access, target, request, &mut show).await {
         Err(Trouble::Lost(problem)) => {
-            report::complain(&problem);
-            if ha_nodes::await_primary(environment, node).await.is_ok() {
-                report::print(&format!("node {node} is primary all the same"));
-                return Ok(Done::Well);
-            }
+            report::print(&format!("{problem}; waiting for what comes of it"));
+            ha_nodes::settle(environment, node, problem).await
         }
+        asked => asked,
+    };
+    match asked {
+        Ok(()) => Ok(Done::Well),
+        Err(trouble) => Ok(trouble.with(|text| format!("node {node}: {text}")).tell()),
     }
-    Ok(Done::Badly)
 }
 
 /// Whether this standby could take over at a person's word and lose nothing.

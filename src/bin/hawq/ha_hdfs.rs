@@ -12,7 +12,7 @@ use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_nodes::{self, Trouble};
-use crate::ha_switchover::{self, Switched};
+use crate::ha_switchover;
 use crate::report;
 use crate::rpc::{self, Access};
 
@@ -123,15 +123,11 @@ async fn take_over(
 ) -> Result<(), String> {
     let request = ActivateRequest { allow_data_loss, ..ActivateRequest::default() };
     let access = environment.access();
-    let asked = ha_nodes::order_takeover(&access, target, request, &mut |_| {}).await;
-    match asked {
-        Ok(()) => Ok(()),
-        Err(Trouble::Refused(reason)) => Err(reason),
-        Err(Trouble::Lost(problem)) => {
-            let primary = ha_nodes::await_primary(environment, target.node).await;
-            primary.map(drop).map_err(|_| problem)
-        }
-    }
+    let asked = match ha_nodes::order_takeover(&access, target, request, &mut |_| {}).await {
+        Err(Trouble::Lost(problem)) => ha_nodes::settle(environment, target.node, problem).await,
+        asked => asked,
+    };
+    asked.map_err(|trouble| trouble.text().to_owned())
 }
 
 /// The others take over in the order of their priority, where the mode is automatic.
@@ -173,9 +169,8 @@ async fn fail_over(environment: &Environment, options: &HdfsFailover) -> Result<
         Some(primary) if primary.node == to.node => Ok(()),
         Some(primary) if primary.node == from.node => {
             let name = to.node.to_string();
-            match ha_switchover::switch_over(environment, Some(&name)).await? {
-                Switched::Already { .. } | Switched::To { .. } => Ok(()),
-            }
+            let switched = ha_switchover::switch_over(environment, Some(&name)).await;
+            switched.map(drop).map_err(|trouble| trouble.text().to_owned())
         }
         Some(primary) => Err(format!("node {}, which is neither, is active", primary.node)),
         None => take_over(environment, to, options.forceactive).await,

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::ha_nodes;
+use crate::ha_nodes::{self, Trouble};
 use crate::report;
 use crate::rpc::{self, Access};
 
@@ -28,10 +28,7 @@ pub async fn run_in(environment: &Environment, options: &HistoryOptions) -> anyh
     let cluster = Cluster::ask(environment).await;
     let mut reigns = match fetch(&cluster, &environment.access()).await {
         Ok(reigns) => reigns,
-        Err(problem) => {
-            report::complain(&problem);
-            return Ok(Done::Badly);
-        }
+        Err(problem) => return Ok(Trouble::silent(problem).tell()),
     };
     let skip = options.last.map_or(0, |last| reigns.len().saturating_sub(last));
     reigns.drain(..skip);

@@ -1,14 +1,17 @@
 //! What the verbs of `hawq ha` share: which node is meant, asking one to take over, and waiting
-//! until it has.
+//! until it has; and what to say, and which exit code to give, when something is not done.
 
 use std::time::Duration;
 
-use aerie::proto::v1::{ActivateRequest, Progress};
+use aerie::proto::v1::{ActivateRequest, Outcome, Progress};
 use tokio::time::Instant;
 
+use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::rpc::{self, Access};
+use crate::report;
+use crate::rpc::{self, Access, Client};
+use crate::state_detail;
 
 /// Progress lines come at least this often while a takeover goes on.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -46,11 +49,14 @@ pub async fn order_takeover(
     request: ActivateRequest,
     show: &mut dyn FnMut(&Progress),
 ) -> Result<(), Trouble> {
-    let mut client = rpc::connect(&target.rpc_address(), access).await.map_err(Trouble::Refused)?;
-    let mut stream = rpc::bounded(client.activate(request)).await.map_err(Trouble::Lost)?;
+    let mut client = connect(target, access).await?;
+    let mut stream = rpc::bounded(client.activate(request)).await.map_err(Trouble::lost)?;
     loop {
         let next = tokio::time::timeout(SILENCE_MAX, stream.message()).await;
         let problem = match next {
+            Ok(Ok(Some(line))) if line.finished && line.unknown => {
+                return Err(Trouble::Lost(line.text));
+            }
             Ok(Ok(Some(line))) if line.finished && !line.ok => {
                 return Err(Trouble::Refused(line.text));
             }
@@ -69,13 +75,96 @@ pub async fn order_takeover(
     }
 }
 
-/// Why a takeover that was asked for is not known to have happened.
+/// Why what was asked for is not done, or not known to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// The node has said no; nothing has changed.
+    /// Somebody has said no; nothing has changed.
     Refused(String),
-    /// The answer is missing, so that it may have happened.
+    /// Who could do or tell it does not answer; nothing was asked.
+    Silent(String),
+    /// It was asked for and the answer is missing: it may have happened, or may yet.
     Lost(String),
+}
+
+impl Trouble {
+    /// Of a node that could not be asked.
+    pub fn silent(problem: String) -> Trouble {
+        if rpc::is_refusal(&problem) { Trouble::Refused(problem) } else { Trouble::Silent(problem) }
+    }
+
+    /// Of a call that ended without an answer.
+    pub fn lost(problem: String) -> Trouble {
+        if rpc::is_refusal(&problem) { Trouble::Refused(problem) } else { Trouble::Lost(problem) }
+    }
+
+    pub fn text(&self) -> &str {
+        let (Trouble::Refused(text) | Trouble::Silent(text) | Trouble::Lost(text)) = self;
+        text
+    }
+
+    /// The same with more words.
+    pub fn with(self, say: impl FnOnce(String) -> String) -> Trouble {
+        match self {
+            Trouble::Refused(text) => Trouble::Refused(say(text)),
+            Trouble::Silent(text) => Trouble::Silent(say(text)),
+            Trouble::Lost(text) => Trouble::Lost(say(text)),
+        }
+    }
+
+    /// Says it and gives the exit code.
+    pub fn tell(&self) -> Done {
+        report::complain(self.text());
+        match self {
+            Trouble::Refused(_) => Done::Badly,
+            Trouble::Silent(_) | Trouble::Lost(_) => Done::Unknown,
+        }
+    }
+}
+
+/// Says what came of a request, and gives the exit code.
+pub fn ended(result: Result<String, Trouble>) -> Done {
+    match result {
+        Ok(text) => {
+            report::print(&text);
+            Done::Well
+        }
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+/// What a node answered to a request.
+pub fn judged(answer: Result<Outcome, String>) -> Result<String, Trouble> {
+    match answer {
+        Ok(outcome) if outcome.ok => Ok(outcome.text),
+        Ok(outcome) if outcome.unknown => Err(Trouble::Lost(outcome.text)),
+        Ok(outcome) => Err(Trouble::Refused(outcome.text)),
+        Err(problem) => Err(Trouble::lost(problem)),
+    }
+}
+
+pub async fn connect(view: &NodeView, access: &Access) -> Result<Client, Trouble> {
+    rpc::connect(&view.rpc_address(), access).await.map_err(Trouble::silent)
+}
+
+/// A connection to the open primary.
+pub async fn primary(cluster: &Cluster, access: &Access) -> Result<Client, Trouble> {
+    match cluster.primary() {
+        Some(view) => connect(view, access).await,
+        None => Err(no_primary(cluster, "no node is an open primary")),
+    }
+}
+
+/// None of those that answer is primary; where nobody answers, it is not known who is.
+pub fn no_primary(cluster: &Cluster, what: &str) -> Trouble {
+    let text = format!("{what}: {}", state_detail::why_no_primary(cluster));
+    if answers(cluster) { Trouble::Refused(text) } else { Trouble::Silent(text) }
+}
+
+pub fn answers(cluster: &Cluster) -> bool {
+    // Who refuses our credentials has answered.
+    let answered =
+        |view: &NodeView| view.answer.as_ref().map_or_else(|e| rpc::is_refusal(e), |_| true);
+    cluster.nodes.iter().any(answered)
 }
 
 /// Waits until `number` is an open primary, and gives its view; the cluster as it is otherwise.
@@ -92,6 +181,22 @@ pub async fn await_primary(environment: &Environment, number: u32) -> Result<Nod
             return Err(cluster);
         }
         tokio::time::sleep(SETTLE_PAUSE).await;
+    }
+}
+
+/// What became of a takeover of `number` whose outcome was not told: it reigns, another node does,
+/// or that is not known.
+pub async fn settle(
+    environment: &Environment,
+    number: u32,
+    problem: String,
+) -> Result<(), Trouble> {
+    match await_primary(environment, number).await {
+        Ok(_) => Ok(()),
+        Err(cluster) => Err(match cluster.primary() {
+            Some(view) => Trouble::Refused(format!("{problem}; node {} is primary", view.node)),
+            None => Trouble::Lost(problem),
+        }),
     }
 }
 

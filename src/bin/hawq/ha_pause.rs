@@ -3,11 +3,12 @@
 //! The flag is in the cluster state, so it holds for every node, and outlives all of them. Any node
 //! can change it; the primary is asked first, the others when it does not answer.
 
-use aerie::proto::v1::{Outcome, PauseRequest};
+use aerie::proto::v1::PauseRequest;
 
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
+use crate::ha_nodes::{self, Trouble};
 use crate::report;
 use crate::rpc::{self, Access};
 
@@ -17,21 +18,20 @@ const ATTEMPTS: usize = 3;
 pub async fn run_in(environment: &Environment, paused: bool) -> anyhow::Result<Done> {
     let cluster = Cluster::ask(environment).await;
     let access = environment.access();
-    let mut problem = String::from("no node answers; start one with \"hawq start master\"");
+    let none = "no node answers; start one with \"hawq start master\"";
+    let mut trouble = Trouble::Silent(none.to_owned());
     for _ in 0..ATTEMPTS {
         for view in in_order(&cluster) {
             match ask(view, &access, paused).await {
-                Ok(outcome) if outcome.ok => {
+                Ok(_) => {
                     report::print(sentence(paused));
                     return Ok(Done::Well);
                 }
-                Ok(outcome) => problem = format!("node {}: {}", view.node, outcome.text),
-                Err(error) => problem = format!("node {}: {error}", view.node),
+                Err(why) => trouble = why.with(|text| format!("node {}: {text}", view.node)),
             }
         }
     }
-    report::complain(&problem);
-    Ok(Done::Badly)
+    Ok(trouble.tell())
 }
 
 /// Nodes that answered, the primary first.
@@ -41,9 +41,9 @@ fn in_order(cluster: &Cluster) -> Vec<&NodeView> {
     nodes
 }
 
-async fn ask(view: &NodeView, access: &Access, paused: bool) -> Result<Outcome, String> {
-    let mut client = rpc::connect(&view.rpc_address(), access).await?;
-    rpc::bounded(client.pause(PauseRequest { paused })).await
+async fn ask(view: &NodeView, access: &Access, paused: bool) -> Result<String, Trouble> {
+    let mut client = ha_nodes::connect(view, access).await?;
+    ha_nodes::judged(rpc::bounded(client.pause(PauseRequest { paused })).await)
 }
 
 fn sentence(paused: bool) -> &'static str {

@@ -1,6 +1,6 @@
 //! `hawq ha status`: one page on who reigns, who would be next, and what is wrong.
 //!
-//! Exits 0 when an open primary answered, 1 when none did.
+//! Exits 0 when an open primary answered, 1 when only others did, 2 when nobody did.
 
 use aerie::proto::v1::{ClusterState, MemberEntry, Mode, StandbyStatus, StatusReply};
 use aerie::types::{Epoch, Lsn};
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::ha_history;
 use crate::report;
 use crate::state_detail;
+use crate::{ha_history, ha_nodes};
 
 #[derive(Debug, Args)]
 pub struct HaStatusOptions {
@@ -30,7 +30,11 @@ pub async fn run_in(environment: &Environment, options: &HaStatusOptions) -> any
             report::print(&format!("{label:<14}{value}"));
         }
     }
-    Ok(if cluster.primary().is_some() { Done::Well } else { Done::Badly })
+    Ok(match cluster.primary() {
+        Some(_) => Done::Well,
+        None if ha_nodes::answers(&cluster) => Done::Badly,
+        None => Done::Unknown,
+    })
 }
 
 /// Members of the in-sync set that may stand by themselves, the first to do so first (rule 10).

@@ -33,10 +33,7 @@ pub async fn run_in(
         Ok(Switched::To { node, from, gap_us }) => {
             report::print(&sentence(from, node, gap_us));
         }
-        Err(problem) => {
-            report::complain(&problem);
-            return Ok(Done::Badly);
-        }
+        Err(trouble) => return Ok(trouble.tell()),
     }
     Ok(Done::Well)
 }
@@ -55,14 +52,14 @@ pub enum Switched {
     },
 }
 
-pub async fn switch_over(environment: &Environment, to: Option<&str>) -> Result<Switched, String> {
+pub async fn switch_over(environment: &Environment, to: Option<&str>) -> Result<Switched, Trouble> {
     let cluster = Cluster::ask(environment).await;
-    let named = to.map(|name| ha_nodes::find(&cluster, name)).transpose()?;
+    let named = to.map(|name| ha_nodes::find(&cluster, name)).transpose();
+    let named = named.map_err(Trouble::Refused)?;
     let Some(primary) = cluster.primary() else {
-        return Err(format!(
-            "no primary hands over: {}; \"hawq ha failover\" takes over without it",
-            state_detail::why_no_primary(&cluster)
-        ));
+        let trouble = ha_nodes::no_primary(&cluster, "no primary hands over");
+        let how = "\"hawq ha failover\" takes over without it";
+        return Err(trouble.with(|text| format!("{text}; {how}")));
     };
     if let Some(view) = named.filter(|view| view.node == primary.node) {
         return Ok(Switched::Already { node: view.node });
@@ -82,8 +79,8 @@ pub async fn switch_over(environment: &Environment, to: Option<&str>) -> Result<
     let asked = ha_nodes::order_takeover(&access, target, request, &mut show).await;
     let problem = match asked {
         Ok(()) => None,
-        Err(Trouble::Refused(reason)) => return Err(format!("node {node}: {reason}")),
         Err(Trouble::Lost(problem)) => Some(problem),
+        Err(trouble) => return Err(trouble.with(|text| format!("node {node}: {text}"))),
     };
     match ha_nodes::await_primary(environment, node).await {
         Ok(view) => {
@@ -96,15 +93,16 @@ pub async fn switch_over(environment: &Environment, to: Option<&str>) -> Result<
                 |view| format!("node {} is primary", view.node),
             );
             let problem = problem.unwrap_or_else(|| format!("node {node} did not open"));
-            Err(format!("{problem}; now {now}"))
+            Err(Trouble::Lost(format!("{problem}; now {now}")))
         }
     }
 }
 
 /// The first in order that could take over.
-fn first_able(cluster: &Cluster) -> Result<&NodeView, String> {
-    let record = cluster.record().ok_or("no node knows the cluster state")?;
-    let mut problem = String::from("no standby is in the in-sync set (rule 6)");
+fn first_able(cluster: &Cluster) -> Result<&NodeView, Trouble> {
+    let refused = |text: &str| Trouble::Refused(text.to_owned());
+    let record = cluster.record().ok_or_else(|| refused("no node knows the cluster state"))?;
+    let mut problem = refused("no standby is in the in-sync set (rule 6)");
     for entry in ha_status::order_of_standbys(record) {
         let Some(view) = cluster.node(entry.node) else { continue };
         match able(view) {
@@ -116,14 +114,18 @@ fn first_able(cluster: &Cluster) -> Result<&NodeView, String> {
 }
 
 /// The standby itself decides; what it would refuse is said before anything is asked of it.
-fn able(view: &NodeView) -> Result<&NodeView, String> {
+fn able(view: &NodeView) -> Result<&NodeView, Trouble> {
     let node = view.node;
     let reply = view.answer.as_ref();
-    let reply = reply.map_err(|problem| format!("node {node} does not answer: {problem}"))?;
+    let silent = |problem: &String| Trouble::silent(problem.clone());
+    let reply = reply.map_err(|problem| {
+        silent(problem).with(|problem| format!("node {node} does not answer: {problem}"))
+    })?;
     if reply.cannot_stand.is_empty() {
         return Ok(view);
     }
-    Err(format!("node {node} cannot take over: {}", reply.cannot_stand.join("; ")))
+    let reasons = reply.cannot_stand.join("; ");
+    Err(Trouble::Refused(format!("node {node} cannot take over: {reasons}")))
 }
 
 pub fn sentence(from: u32, node: u32, gap_us: Option<u64>) -> String {

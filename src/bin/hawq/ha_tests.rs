@@ -101,12 +101,16 @@ async fn a_switchover_is_refused_by_rule_before_anything_is_asked() {
     let reason = "rule 6: it is not in the recorded in-sync set".to_owned();
     pair.standby.reply.lock().unwrap().cannot_stand = vec![reason];
     let refused = switch_over(&pair.environment(), None).await.unwrap_err();
-    assert_eq!(refused, "node 2 cannot take over: rule 6: it is not in the recorded in-sync set");
+    assert_eq!(
+        refused.text(),
+        "node 2 cannot take over: rule 6: it is not in the recorded in-sync set"
+    );
     let refused = switch_over(&pair.environment(), Some("7")).await.unwrap_err();
-    assert_eq!(refused, "there is no node \"7\"; there are 1, 2");
+    assert_eq!(refused.text(), "there is no node \"7\"; there are 1, 2");
     let home = pair.without_primary().await;
     let refused = switch_over(&home.environment(), None).await.unwrap_err();
-    assert!(refused.starts_with("no primary hands over: node 1, the primary of"), "{refused}");
+    let text = refused.text();
+    assert!(text.starts_with("no primary hands over: node 1, the primary of"), "{text}");
     assert!(pair.asked().is_empty());
 }
 

@@ -5,8 +5,9 @@
 //! a standby may take over, or a primary may open, the nodes decide.
 //!
 //! Exit codes, as HAWQ's callers know them: 0 done (for `state`: an open primary answered),
-//! 1 anything else. `hawq state -e` exits 1 also when something needs attention. The verbs of `hdfs
-//! haadmin` exit 255 where that program does.
+//! 1 anything else. `hawq state -e` exits 1 also when something needs attention. `hawq ha` tells
+//! what was refused (1) from what is not known (2, as `pg_isready` says that nobody answers). The
+//! verbs of `hdfs haadmin` exit 255 where that program does.
 
 mod activate;
 mod arguments;
@@ -31,6 +32,7 @@ mod ha_status;
 mod ha_switchover;
 #[cfg(test)]
 mod ha_tests;
+mod ha_voter;
 mod init;
 mod init_standby;
 mod launch;
@@ -61,6 +63,8 @@ use arguments::{Arguments, Verb};
 pub enum Done {
     Well,
     Badly,
+    /// Nobody answered who could tell, or the answer did not come: it may have been done.
+    Unknown,
     /// Another exit code, for those who imitate another program.
     Code(u8),
 }
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
     match runtime.block_on(run(arguments)) {
         Ok(Done::Well) => ExitCode::SUCCESS,
         Ok(Done::Badly) => ExitCode::FAILURE,
+        Ok(Done::Unknown) => ExitCode::from(2),
         Ok(Done::Code(code)) => ExitCode::from(code),
         Err(error) => {
             report::complain(&format!("{error:#}"));

@@ -52,10 +52,8 @@ impl Node {
             effects.push(Effect::Close { reason: reason.to_owned() });
         }
         if let Some(reign) = self.reign_mut() {
-            for (ticket, _) in reign.take_requests() {
-                let answer = Answer::Refused { reason: reason.to_owned() };
-                effects.push(Effect::Answer { ticket, answer });
-            }
+            let requests = reign.take_requests();
+            Self::refuse_requests(requests, reason, effects);
         }
         if let Some(ticket) = self.attempt_cause().and_then(Cause::ticket) {
             let answer = Answer::Refused { reason: reason.to_owned() };

@@ -225,7 +225,7 @@ impl Node {
         let Some(reign) = self.reign_mut() else { return };
         let ticket = reign.turn.take().and_then(|turn| turn.ticket);
         let requests = reign.take_requests();
-        self.refuse_requests(requests, "the primary takes over from itself", effects);
+        Self::refuse_requests(requests, "the primary takes over from itself", effects);
         self.stand(now, Cause::Enable { ticket }, effects);
     }
 

@@ -36,6 +36,7 @@ mod seeding;
 mod settings;
 mod swap;
 mod view;
+pub(crate) mod voters;
 
 pub use settings::{NodeSettings, Timeouts};
 pub use view::{NodeView, StandbyView};

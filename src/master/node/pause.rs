@@ -71,11 +71,12 @@ impl Node {
         let Some(pausing) = self.pausing.as_mut().filter(|p| p.proposed.is_none()) else { return };
         if record.mode == Mode::Manual {
             // What was left when automatic mode was last disabled stays as it is.
-            self.pause_settled(Err("automatic mode was disabled meanwhile"), effects);
+            let reason = "automatic mode was disabled meanwhile".to_owned();
+            self.pause_settled(Answer::Refused { reason }, effects);
             return;
         }
         if record.paused == pausing.paused {
-            self.pause_settled(Ok(()), effects);
+            self.pause_settled(done(), effects);
             return;
         }
         let (version, paused) = (record.version + 1, pausing.paused);
@@ -106,7 +107,7 @@ impl Node {
                     reign.follow_record(&record);
                 }
                 self.adopt(record, effects);
-                self.pause_settled(Ok(()), effects);
+                self.pause_settled(done(), effects);
             }
             SwapOutcome::Failed { .. } => {
                 pausing.proposed = None;
@@ -122,7 +123,7 @@ impl Node {
         let Some(pausing) = &mut self.pausing else { return };
         if now >= pausing.until {
             let reason = "the coordinator has not answered in time; the change may yet take effect";
-            self.pause_settled(Err(reason), effects);
+            self.pause_settled(Answer::Unknown { reason: reason.to_owned() }, effects);
         } else if now >= pausing.again_at {
             pausing.again_at = again_at;
             match pausing.proposed.as_deref().cloned() {
@@ -132,12 +133,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn pause_settled(&mut self, result: Result<(), &str>, effects: &mut Vec<Effect>) {
+    pub(crate) fn pause_settled(&mut self, answer: Answer, effects: &mut Vec<Effect>) {
         let Some(pausing) = self.pausing.take() else { return };
-        let answer = match result {
-            Ok(()) => Answer::Done { text: "done".to_owned() },
-            Err(reason) => Answer::Refused { reason: reason.to_owned() },
-        };
         effects.push(Effect::Answer { ticket: pausing.ticket, answer });
     }
 
@@ -155,4 +152,8 @@ impl Node {
             self.stand(now, self.own_cause(), effects);
         }
     }
+}
+
+fn done() -> Answer {
+    Answer::Done { text: "done".to_owned() }
 }

@@ -9,6 +9,7 @@ use crate::types::{
 };
 
 use super::super::event::{Effect, Level};
+use super::requests::Change;
 use super::{Node, Role};
 
 pub(crate) struct Hello {
@@ -172,7 +173,13 @@ impl Node {
                 Self::report(Level::Warn, text, effects);
                 if let Some(reign) = self.reign_mut() {
                     let requests = reign.take_requests();
-                    self.refuse_requests(requests, "the primary takes over from itself", effects);
+                    let (opened, rest): (Vec<_>, Vec<_>) =
+                        requests.into_iter().partition(|(_, change)| *change == Change::Opened);
+                    Self::refuse_requests(rest, "the primary takes over from itself", effects);
+                    for (ticket, _) in opened {
+                        let text = format!("another candidate was promised epoch {higher}");
+                        Self::leave_open(ticket, &text, effects);
+                    }
                 }
                 self.stand(now, Cause::Again { above: higher }, effects);
             }

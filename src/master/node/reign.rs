@@ -8,10 +8,11 @@ use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
 use crate::wal::record::encoded_len;
 
 use super::super::ReignNote;
-use super::super::event::{Effect, Level, Payload, Rejection};
+use super::super::event::{Answer, Effect, Level, Payload, Rejection};
 use super::enabling::Turn;
 use super::fencing::Fencing;
 use super::requests::Change;
+use super::voters::Voting;
 use super::{Node, Role};
 
 /// Bytes of one `Append` message: small enough that a heartbeat does not wait long behind it.
@@ -46,6 +47,7 @@ pub(crate) struct Reign {
     pub(crate) requests: VecDeque<(u64, Change)>,
     /// The way out of manual mode.
     pub(crate) turn: Option<Turn>,
+    pub(crate) voting: Option<Voting>,
     /// The next change is the operator's removal at the head of `requests`.
     pub(crate) removing: bool,
     pub(crate) nonces: u64,
@@ -101,8 +103,9 @@ impl Reign {
         let pending = self.change.take().and_then(|change| change.ticket);
         let pending = pending.map(|ticket| (ticket, Change::Nothing));
         let turn = self.turn.take().and_then(|turn| turn.ticket);
-        let turn = turn.map(|ticket| (ticket, Change::Nothing));
-        self.requests.drain(..).chain(pending).chain(turn).collect()
+        let voting = self.voting.take().map(|voting| voting.ticket);
+        let others = turn.into_iter().chain(voting).map(|ticket| (ticket, Change::Nothing));
+        self.requests.drain(..).chain(pending).chain(others).collect()
     }
 }
 
@@ -143,7 +146,8 @@ impl Node {
         self.committed_by.retain(|member, _| record.member(member.node) == Some(*member));
         self.handed_back = false;
         self.unserved_since = None;
-        self.pause_settled(Err("this node took over meanwhile; try again"), effects);
+        let reason = "this node took over meanwhile; try again".to_owned();
+        self.pause_settled(Answer::Unknown { reason }, effects);
         let forced = self.automatic() && matches!(cause, Cause::Person { force: true, .. });
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
         let standbys = members
@@ -156,6 +160,7 @@ impl Node {
         let mut reign = Reign {
             epoch,
             turn,
+            voting: None,
             sync: SyncSet::new(record.in_sync.clone()),
             record,
             standbys,

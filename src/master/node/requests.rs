@@ -57,6 +57,9 @@ impl Node {
             Request::Pause { paused } => self.pause(now, ticket, paused, effects),
             Request::Enable { mode, voters } => self.enable(now, ticket, (mode, voters), effects),
             Request::Disable => self.disable(now, ticket, effects),
+            Request::ChangeVoters { from, to } => {
+                self.change_voters(now, ticket, (from, to), effects);
+            }
             Request::Release { to } => self.release(now, ticket, to, effects),
             Request::Reseed { reason } => self.reseed(now, ticket, reason, effects),
             Request::Rejoin => self.rejoin(now, ticket, effects),
@@ -148,14 +151,23 @@ impl Node {
         effects.push(Effect::Answer { ticket, answer });
     }
 
+    /// It was neither done nor refused.
+    pub(crate) fn leave_open(ticket: u64, reason: &str, effects: &mut Vec<Effect>) {
+        let answer = Answer::Unknown { reason: reason.to_owned() };
+        effects.push(Effect::Answer { ticket, answer });
+    }
+
     pub(crate) fn refuse_requests(
-        &self,
         requests: Vec<(u64, Change)>,
         reason: &str,
         effects: &mut Vec<Effect>,
     ) {
-        for (ticket, _) in requests {
-            Self::refuse_request(ticket, reason, effects);
+        for (ticket, change) in requests {
+            match change {
+                // On its way already.
+                Change::Nothing => Self::leave_open(ticket, reason, effects),
+                _ => Self::refuse_request(ticket, reason, effects),
+            }
         }
     }
 
@@ -223,6 +235,7 @@ impl Node {
         let stays = matches!(self.role, Role::Primary(_));
         let (me, commit) = (self.me, self.log.commit);
         let forgive_interval = self.forgive_interval();
+        self.settle_voting(now, effects);
         let Some(reign) = self.reign_mut() else { return };
         reign.give_way_to_removal();
         if reign.change.is_some() || now < reign.change_not_before {
@@ -233,6 +246,7 @@ impl Node {
         let next = shrunk
             .or_else(|| reign.settle_fencing())
             .or_else(|| reign.next_turn(now).filter(|_| stays))
+            .or_else(|| reign.next_voting().filter(|_| stays))
             .or_else(|| reign.wish())
             .or_else(|| reign.grow(now, commit, timeout))
             .or_else(|| reign.forgive(now));

@@ -73,12 +73,20 @@ impl Node {
             }
             SwapOutcome::Failed { current, reason, met } => {
                 self.met = self.met.max(met);
+                let reason = self.lost_to(current.as_deref()).unwrap_or(reason);
                 self.give_up(now, &reason, effects);
                 if let Some(current) = current {
                     self.adopt(*current, effects);
                 }
             }
         }
+    }
+
+    /// Who was quicker, in words.
+    fn lost_to(&self, current: Option<&ClusterState>) -> Option<String> {
+        let winner = current.filter(|record| record.epoch > self.control.followed)?;
+        let (node, epoch) = (winner.primary, winner.epoch);
+        (node != self.me.node).then(|| format!("node {node} took over first, at epoch {epoch}"))
     }
 
     /// The primary takes over from itself, and the record that stood in the way still names it.
