@@ -42,6 +42,8 @@ pub struct Node {
     pub supervisor_pid: Option<i32>,
     #[serde(default)]
     pub pg_port: u16,
+    #[serde(default)]
+    pub rpc_port: u16,
     pub data_dir: PathBuf,
     pub log: PathBuf,
 }
