@@ -47,6 +47,11 @@ pub enum Fault {
     Release {
         node: NodeId,
     },
+    /// Somebody holds takeovers up, and lets them go on later, through any node.
+    Hold {
+        node: NodeId,
+        span: Duration,
+    },
     /// A segment's agent dies, or comes back.
     Segment {
         agent: u64,
@@ -70,7 +75,8 @@ pub fn draw(rng: &mut Rng, nodes: &[NodeId], manual: bool) -> Fault {
             Fault::Cut { from: node, to, both: rng.percent(50), span }
         }
         80..88 => Fault::CoordinatorDown { span },
-        88..97 => Fault::CoordinatorCut { node, span },
+        88..95 => Fault::CoordinatorCut { node, span },
+        95..98 => Fault::Hold { node, span },
         _ => Fault::Wipe { node },
     }
 }

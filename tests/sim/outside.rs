@@ -87,6 +87,12 @@ impl World {
         if self.rng.percent(30) {
             self.change_voters();
         }
+        if self.record().paused && self.calm {
+            // What was asked before may have been lost.
+            let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
+            let id = ids[self.rng.below(ids.len() as u64) as usize];
+            self.hold(id, false);
+        }
         let open = self.hosts.values().any(|host| host.open && host.paused_until <= self.now);
         if !(self.options.manual || self.options.turns) || open {
             return;
@@ -157,6 +163,10 @@ impl World {
                 self.hosts.get_mut(&node).unwrap().flush_slow = true;
                 self.after(span, Action::Heal(fault));
             }
+            Fault::Hold { node, span } => {
+                self.hold(node, true);
+                self.after(span, Action::Heal(fault));
+            }
             Fault::Wipe { node } => self.wipe(node),
             Fault::Segment { agent } => self.turn_agent(agent as usize % self.agents.len()),
             Fault::Release { node } => {
@@ -180,8 +190,15 @@ impl World {
             Fault::SlowDisk { node, .. } => {
                 self.hosts.get_mut(&node).unwrap().flush_slow = false;
             }
+            Fault::Hold { node, .. } => self.hold(node, false),
             _ => {}
         }
+    }
+
+    fn hold(&mut self, id: NodeId, paused: bool) {
+        let life = self.hosts[&id].life;
+        let request = Request::Pause { paused };
+        self.step(id, life, Event::Request { ticket: 0, request });
     }
 
     pub fn crash(&mut self, id: NodeId, power: bool) {
