@@ -162,7 +162,8 @@ impl Node {
         let hello =
             if unaligned || self.seeding.is_some() { follow.hello_at } else { Instant(u64::MAX) };
         let hello = if self.log.cutting.is_some() { Instant(u64::MAX) } else { hello };
-        self.stands_at().map_or(hello, |at| at.min(hello))
+        let acts = [self.stands_at(), self.looks_again_at()].into_iter().flatten().min();
+        acts.map_or(hello, |at| at.min(hello))
     }
 
     /// When this standby will stand by itself: a lease after it last heard the primary, when its
@@ -208,6 +209,7 @@ impl Node {
             self.silence(now, effects);
             return;
         }
+        self.look_again(now, effects);
         self.say_hello(now, effects);
     }
 

@@ -121,7 +121,7 @@ pub struct Node {
     pub(crate) seeding: Option<Seeding>,
     /// An operator pauses takeovers, or ends that, through this node, which is not primary.
     pub(crate) pausing: Option<Pausing>,
-    /// While takeovers are paused: the record was looked at, and is not again before then.
+    /// A standby that hears no primary has looked at the record, and does not again before then.
     pub(crate) looks_at: Instant,
     /// The primary that this node followed has handed its reign back.
     pub(crate) handed_back: bool,

@@ -19,6 +19,23 @@ impl Node {
         self.read_from(number, (cause, coordinator), effects);
     }
 
+    /// The primary has not been heard for a lease, and the record as it is known here is without
+    /// this node. It may have died between having it recorded and telling it so, and then nobody
+    /// else would.
+    pub(crate) fn looks_again_at(&self) -> Option<Instant> {
+        let record = self.control.record.as_ref()?;
+        let left_out = record.member(self.me.node) == Some(self.me) && !record.is_in_sync(self.me);
+        let heard = self.primary_heard.map_or(Instant(0), |at| at.after(self.settings.lease));
+        (self.automatic() && left_out).then(|| heard.max(self.looks_at))
+    }
+
+    pub(crate) fn look_again(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.looks_again_at().is_some_and(|at| now >= at) {
+            self.looks_at = now.after(self.settings.lease);
+            self.read_record(0, None, effects);
+        }
+    }
+
     fn read_from(
         &mut self,
         attempt: u64,

@@ -1,6 +1,6 @@
 //! What may happen next: the next thing in order, or something that goes wrong here and now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -251,7 +251,8 @@ impl Bounds {
     }
 
     /// I6, for a sample of the states in which the last fault has struck: once everybody runs
-    /// again and nothing is cut, one open primary remains, with everybody in the set.
+    /// again and nothing is cut, one open primary remains, with everybody in the set. Where those
+    /// that are down stay down, one remains too, as long as somebody of the set is up.
     fn comes_to_rest(&self, state: &Cluster) -> bool {
         let mut hasher = DefaultHasher::new();
         state.hash(&mut hasher);
@@ -265,17 +266,29 @@ impl Bounds {
         let disk = |item: &Item| matches!(item, Item::Flush { .. } | Item::Persist { .. });
         let held = std::mem::take(&mut cluster.late);
         cluster.queue.extend(held.into_iter().filter(disk));
+        cluster.hosts.iter_mut().for_each(|host| host.stalled = false);
+        let up = |at: usize| cluster.hosts[at].node.is_some();
+        let survives = (0..self.nodes).any(|at| up(at) && cluster.record.is_in_sync(member(at)));
+        let some_are_down = !(0..self.nodes).all(up);
+        if some_are_down && survives && !self.rests(cluster.clone()) {
+            return false;
+        }
         for at in 0..self.nodes {
-            cluster.hosts[at].stalled = false;
             if cluster.hosts[at].node.is_none() {
                 cluster.start(at);
             }
         }
+        self.rests(cluster)
+    }
+
+    /// One open primary, with everybody who is up in the set.
+    fn rests(&self, mut cluster: Cluster) -> bool {
         (0..2000).any(|_| {
             self.perform(&mut cluster, &Act::Next);
             let open = cluster.hosts.iter().filter(|host| host.open).count();
-            let rests = open == 1 && cluster.record.in_sync.len() == self.nodes;
-            rests && cluster.next().is_none() || cluster.seeds
+            let up = (0..self.nodes).filter(|at| cluster.hosts[*at].node.is_some());
+            let all = up.map(member).collect::<BTreeSet<_>>() == cluster.record.in_sync;
+            open == 1 && all && cluster.next().is_none() || cluster.seeds
         })
     }
 
