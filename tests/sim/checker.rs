@@ -1,6 +1,7 @@
 //! The invariants of the protocol, checked at every step of every seed.
 
 use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
 
 use aerie::types::{Epoch, Lsn, NodeId};
 
@@ -22,7 +23,10 @@ pub struct Checker {
 
 impl Checker {
     /// I4 and I7: what one node applies at a position, every node applies there.
-    pub fn applied(&mut self, node: NodeId, end: Lsn, content: u64) {
+    pub fn applied(&mut self, node: NodeId, at: Range<Lsn>, content: u64) {
+        let (start, end) = (at.start, at.end);
+        let within = self.applied.range((Bound::Excluded(start), Bound::Excluded(end))).next();
+        assert!(within.is_none(), "I4: node {node} applied {start} to {end} over {within:?}");
         let first = *self.applied.entry(end).or_insert(content);
         assert!(first == content, "I4: node {node} applied other content at {end}");
     }

@@ -144,7 +144,7 @@ impl World {
 
     pub fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
         let lossy = !self.calm;
-        if !self.hosts.contains_key(&to) || self.links.cut.contains(&(from, to)) {
+        if !self.hosts.contains_key(&to) || self.links.loses((from, to), &message) {
             return;
         }
         if lossy && self.rng.percent(1) {
@@ -184,8 +184,10 @@ impl World {
         let storage = &mut self.hosts.get_mut(&id).unwrap().storage;
         let durable = storage.durable();
         assert!(lsn <= durable, "node {id} applies {lsn}, flushed here is {durable}");
+        let mut start = storage.applied();
         for (end, content) in storage.apply(lsn) {
-            self.checker.applied(id, end, content);
+            self.checker.applied(id, start..end, content);
+            start = end;
         }
         let first = if checkpoint { storage.checkpoint(recycle) } else { None };
         let lsn = storage.applied();

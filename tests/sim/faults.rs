@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aerie::types::{Instant, NodeId};
+use aerie::types::{Instant, Message, NodeId};
 
 use crate::rng::Rng;
 
@@ -85,6 +85,19 @@ pub fn draw(rng: &mut Rng, nodes: &[NodeId], manual: bool) -> Fault {
 pub struct Links {
     pub cut: BTreeSet<(NodeId, NodeId)>,
     pub no_coordinator: BTreeSet<NodeId>,
+    /// Messages of that kind get lost on that link (scenarios only).
+    pub lost: BTreeSet<(NodeId, NodeId, String)>,
     /// When the newest message on each link arrives.
     pub delivered: BTreeMap<(NodeId, NodeId), Instant>,
+}
+
+impl Links {
+    pub fn loses(&self, (from, to): (NodeId, NodeId), message: &Message) -> bool {
+        let kind = match message {
+            Message::Align { .. } => "align",
+            Message::Append { .. } => "append",
+            _ => return self.cut.contains(&(from, to)),
+        };
+        self.cut.contains(&(from, to)) || self.lost.contains(&(from, to, kind.to_owned()))
+    }
 }

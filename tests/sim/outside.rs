@@ -40,15 +40,19 @@ impl World {
             self.confirmed_reader();
             return;
         }
+        for (id, applied) in self.readable() {
+            self.checker.read(id, applied);
+        }
+    }
+
+    /// Who would serve a read now, and what it would show.
+    pub fn readable(&self) -> Vec<(NodeId, Lsn)> {
         let now = self.now;
         let readable = self.hosts.values().filter(|host| {
             let until = host.node.as_ref().and_then(Node::readable_until);
             host.paused_until <= now && until.is_some_and(|until| host.clock(now) < until)
         });
-        let reads: Vec<(NodeId, Lsn)> = readable.map(|h| (h.id, h.storage.applied())).collect();
-        for (id, applied) in reads {
-            self.checker.read(id, applied);
-        }
+        readable.map(|host| (host.id, host.storage.applied())).collect()
     }
 
     /// A read begins on every node that takes itself for an open primary, and waits there.

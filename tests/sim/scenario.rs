@@ -1,9 +1,10 @@
 //! Named scenarios: the counterexamples of the protocol's section 9 and the lives of a cluster,
 //! as scripts. Commands above `---`, what an operator would see below.
 //! `UPDATE_GOLDENFILES=1 cargo test --test sim scenario` rewrites them; review reads the diff.
+//! `SCENARIO=name` plays that one alone.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aerie::master::node::Node;
@@ -64,6 +65,18 @@ impl Stage {
             text += &format!("node {} {line}\n", host.id);
         }
         text
+    }
+
+    /// A client reads on every node that would serve it (I5).
+    fn read(&mut self) -> String {
+        let world = self.world();
+        let reads = world.readable();
+        for (id, applied) in &reads {
+            world.checker.read(*id, *applied);
+        }
+        let lines =
+            reads.iter().map(|(id, applied)| format!("node {id} serves reads at {applied}\n"));
+        if reads.is_empty() { "nobody serves reads\n".to_owned() } else { lines.collect() }
     }
 
     fn command(&mut self, command: &Command) -> Result<String, Box<dyn Error>> {
@@ -132,7 +145,11 @@ impl Stage {
                 let (from, to) = (node(&mut args, "from")?, node(&mut args, "to")?);
                 self.world().links.cut.insert((from, to));
             }
-            "heal" => self.world().links.cut.clear(),
+            "heal" => {
+                let links = &mut self.world().links;
+                links.cut.clear();
+                links.lost.clear();
+            }
             "slow-disk" => {
                 let id = node(&mut args, "node")?;
                 let on = parsed(&mut args, "on")?.unwrap_or(true);
@@ -196,6 +213,25 @@ impl Stage {
                 let id = node(&mut args, "node")?;
                 let to = node(&mut args, "to").ok();
                 self.world().request(id, Request::Release { to });
+            }
+            "reseed" => {
+                let id = node(&mut args, "node")?;
+                self.world().request(id, Request::Reseed { reason: "asked for".to_owned() });
+            }
+            "lose" => {
+                // From now on messages of one kind get lost on a link; `heal` ends it.
+                let (from, to) = (node(&mut args, "from")?, node(&mut args, "to")?);
+                let what = args.take_key("what").ok_or("what=KIND is missing")?.to_owned();
+                self.world().links.lost.insert((from, to, what));
+            }
+            "damage" => {
+                // A bit of the last record in the log of a dead node flips.
+                let id = node(&mut args, "node")?;
+                self.world().hosts.get_mut(&id).unwrap().storage.damage_last();
+            }
+            "read" => {
+                args.reject_next()?;
+                return Ok(self.news() + &self.read());
             }
             "status" => {
                 args.reject_next()?;
@@ -266,11 +302,18 @@ impl World {
 
 #[test]
 fn scenarios_read_as_recorded() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sim/scenarios");
+    // Also where `tests/kernel` builds this.
+    let mut roots = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let folder = roots.find_map(|root| root.join("tests/sim/scenarios").canonicalize().ok());
+    let folder = folder.expect("the scenarios");
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    assert!(paths.len() >= 8, "the scenarios are gone");
+    assert!(paths.len() >= 30, "the scenarios are gone");
+    if let Ok(only) = std::env::var("SCENARIO") {
+        paths.retain(|path| path.file_stem().is_some_and(|name| *name == *only));
+        assert!(!paths.is_empty(), "there is no scenario {only}");
+    }
     for path in paths {
         let mut stage = Stage { world: None, shown: 0 };
         goldenscript::run(&mut stage, &path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

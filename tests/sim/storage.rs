@@ -10,7 +10,7 @@ use aerie::catalog::{Catalog, Change, Digest, MemoryStore, PG_DESCRIPTION, RowKe
 use aerie::catalog::{Datum, Transaction};
 use aerie::fts::SegmentRow;
 use aerie::master::{Control, LogState, Payload};
-use aerie::runtime::SimDisk;
+use aerie::runtime::{Disk, DiskFile, SimDisk};
 use aerie::types::{Epoch, Incarnation, Lsn, TimelineHistory};
 use aerie::wal::record::{Record, decode_payload, encode_payload};
 use aerie::wal::{Identity, Options, PayloadKind, Tail, Wal};
@@ -206,6 +206,18 @@ impl Storage {
         }
         self.store = self.store.crash();
         self.segments = self.segments_durable.clone();
+    }
+
+    /// A bit of what was written last flips, while nobody has the log open.
+    pub fn damage_last(&self) {
+        let files = self.disk.list(Path::new(LOG)).expect("a log");
+        let newest = files.iter().filter(|path| path.extension().is_some_and(|e| e == "wal")).max();
+        let newest = newest.expect("a log file");
+        let file = self.disk.open(newest).expect("open");
+        let mut bytes = vec![0; file.len().expect("length") as usize];
+        file.read_at(&mut bytes, 0).expect("read");
+        let at = bytes.iter().rposition(|byte| *byte != 0).expect("something was written");
+        assert!(self.disk.damage(newest, at as u64, 1));
     }
 
     /// What a starting process finds.
