@@ -1,7 +1,8 @@
 //! What both stores promise.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::catalog_tests::table;
 use super::ddl;
@@ -165,5 +166,56 @@ fn a_kill_leaves_on_disk_exactly_what_was_flushed() {
         drop(found);
         let replayed = TestNode::replayed(RocksStore::open(&at(name)).unwrap(), &node.log);
         assert_eq!(replayed.catalog.digest().unwrap(), node.catalog.digest().unwrap(), "{name}");
+    }
+}
+
+/// The files and how long they are: the same before and after a copy, it is of one moment.
+fn listed(directory: &Path) -> Vec<(std::ffi::OsString, u64)> {
+    let files = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let sized = files.filter_map(|file| Some((file.file_name(), file.metadata().ok()?.len())));
+    let mut found: Vec<_> = sized.collect();
+    found.sort();
+    found
+}
+
+fn holds_tables(files: &[(std::ffi::OsString, u64)]) -> bool {
+    files.iter().any(|(name, _)| Path::new(name).extension().is_some_and(|part| part == "sst"))
+}
+
+/// A copy of one moment after a flush that nobody asked for.
+fn eventually_copied(directory: &Path, name: &str) -> PathBuf {
+    for n in 0..1000 {
+        let (from, to) = (directory.join(name), directory.join(format!("copy{n}")));
+        let before = listed(&from);
+        std::thread::sleep(Duration::from_millis(10));
+        copy_files(&from, &to);
+        if holds_tables(&before) && listed(&from) == before {
+            return to;
+        }
+    }
+    panic!("it does not flush by itself");
+}
+
+/// Section 9, "atomic flush": RocksDB flushes by itself when a family has filled its memory. The
+/// rows that the applied LSN speaks of go with it, although they are few.
+#[test]
+fn no_family_is_flushed_without_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let store = RocksStore::open(&at("catalog")).unwrap();
+    let number = |n: u32| n.to_be_bytes().to_vec();
+    for n in 1..=200 {
+        let mut both = Batch::default();
+        both.put(Family::Rows, number(n), Vec::new());
+        both.put(Family::Meta, b"applied".to_vec(), number(n));
+        both.put(Family::Meta, b"filler".to_vec(), vec![n as u8; 64 << 10]);
+        store.write(both).unwrap();
+    }
+    let kept = eventually_copied(directory.path(), "catalog");
+    let kept = RocksStore::open(&kept).unwrap().snapshot();
+    let applied = kept.get(Family::Meta, b"applied").unwrap().expect("it was flushed");
+    let applied = u32::from_be_bytes(applied.try_into().unwrap());
+    for n in 1..=applied {
+        assert!(kept.get(Family::Rows, &number(n)).unwrap().is_some(), "row {n} of {applied}");
     }
 }

@@ -108,3 +108,76 @@ impl<D: Disk> Applier<D> {
         applied.map_err(|error| format!("apply the log from {from}: {}", error_text(&error)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use tokio::sync::oneshot;
+
+    use super::super::waiters::Outcome;
+    use super::*;
+    use crate::catalog::{Batch, Committed, MemoryStore, Store, StoreError, StoreSnapshot};
+    use crate::runtime::{BootClock, SimDisk};
+    use crate::types::Epoch;
+    use crate::wal::record::{Record, encode, encode_payload};
+
+    /// A store that looks, when it is written, whether the client has been answered already.
+    #[derive(Clone, Default)]
+    struct Watched {
+        store: MemoryStore,
+        answer: Arc<Mutex<Option<oneshot::Receiver<Outcome>>>>,
+    }
+
+    impl Store for Watched {
+        fn snapshot(&self) -> Arc<dyn StoreSnapshot> {
+            self.store.snapshot()
+        }
+
+        fn write(&self, batch: Batch) -> Result<(), StoreError> {
+            let answered = self.answer.lock().unwrap().as_mut().map(oneshot::Receiver::try_recv);
+            assert!(!matches!(answered, Some(Ok(_))), "answered before it was applied");
+            self.store.write(batch)
+        }
+
+        fn flush(&self) -> Result<(), StoreError> {
+            self.store.flush()
+        }
+
+        fn checkpoint(&self, directory: &Path) -> Result<(), StoreError> {
+            self.store.checkpoint(directory)
+        }
+    }
+
+    /// Section 9, "reply after apply".
+    #[test]
+    fn a_client_is_answered_after_its_record_is_applied() {
+        let watched = Watched::default();
+        let mut bytes = Vec::new();
+        let payload = encode_payload(PayloadKind::EpochStart, &[]);
+        let record = Record { epoch: Epoch(257), lsn: Lsn::ZERO, commit_lsn: Lsn::ZERO, payload };
+        encode(&record, &mut bytes);
+        let (tail, end) = (Arc::new(LogTail::new(1 << 20)), Lsn(bytes.len() as u64));
+        tail.push(Lsn::ZERO, Arc::from(bytes));
+        let waiters = Arc::new(Waiters::default());
+        let (ticket, answer) = waiters.enter(7).unwrap();
+        waiters.appended(ticket, end);
+        *watched.answer.lock().unwrap() = Some(answer);
+        let fatal = Fatal::new(|why| panic!("{why}"));
+        let applier = Applier::<SimDisk> {
+            catalog: Catalog::open(Arc::new(watched.clone())).unwrap(),
+            start: Lsn::ZERO,
+            tail,
+            reader: None,
+            waiters,
+            digests: Arc::default(),
+            inbox: Arc::new(Inbox::new(Arc::new(BootClock), fatal.clone())),
+            fatal,
+        };
+        applier.apply_to(end).unwrap();
+        assert_eq!(applier.catalog.applied_lsn(), end);
+        let answer = watched.answer.lock().unwrap().take().map(|mut answer| answer.try_recv());
+        assert_eq!(answer, Some(Ok(Ok(Committed { lsn: end }))));
+    }
+}

@@ -112,3 +112,61 @@ impl Pipeline {
 fn overloaded() -> CommitError {
     CommitError::NotNow { reason: "too many transactions are under way".to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::fatal::Fatal;
+    use super::*;
+    use crate::catalog::MemoryStore;
+    use crate::ha::manual_policy::tests::record;
+    use crate::master::Control;
+    use crate::types::{Epoch, Instant};
+
+    const LEASE: Duration = Duration::from_millis(500);
+
+    struct Hand(Mutex<Instant>);
+
+    impl Clock for Hand {
+        fn now(&self) -> Instant {
+            *self.0.lock().unwrap()
+        }
+
+        fn wall_micros(&self) -> i64 {
+            0
+        }
+    }
+
+    /// `ha_read_mode = confirm`: a lease that was given before the read came says nothing to it,
+    /// however long it lasts by a clock that may have stood still.
+    #[tokio::test]
+    async fn a_confirmed_read_waits_for_an_answer_to_what_was_sent_after_it_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control");
+        let (followed, promised) = (Epoch::ZERO, Epoch::ZERO);
+        let control = Control { followed, promised, record: Some(record(1, 1, 2, &[1, 2])) };
+        ControlFile::create(&path, &control).unwrap();
+        let clock = Arc::new(Hand(Mutex::new(Instant(1_000_000_000))));
+        let pipeline = Pipeline {
+            catalog: Catalog::open(Arc::new(MemoryStore::new())).unwrap(),
+            door: Arc::new(Door::new()),
+            waiters: Arc::default(),
+            inbox: Arc::new(Inbox::new(clock.clone(), Fatal::new(|why| panic!("{why}")))),
+            control: ControlFile::open(&path).unwrap(),
+            clock: clock.clone(),
+            commit_timeout: LEASE,
+            read_timeout: Duration::ZERO,
+            hot_standby: false,
+            confirm: Some(LEASE),
+        };
+        let came = clock.now();
+        let lease_from = |sent: Instant| Some(sent.after(LEASE * 9 / 10));
+        pipeline.door.set_readable(lease_from(came.before(Duration::from_millis(1))));
+        assert!(pipeline.read_permit().await.is_err(), "the answer was to an earlier question");
+        pipeline.door.set_readable(lease_from(came.after(Duration::from_millis(1))));
+        assert_eq!(pipeline.read_permit().await, Ok(()));
+        *clock.0.lock().unwrap() = came.after(Duration::from_millis(2));
+        assert!(pipeline.read_permit().await.is_err(), "this one came later");
+    }
+}
