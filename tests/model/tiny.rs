@@ -13,6 +13,10 @@ pub const STABLE: u8 = 0;
 pub const OLD: u8 = 1;
 pub const BOTH: u8 = 2;
 pub const NEW: u8 = 3;
+/// From two voters to one that was not among them: their majorities have nobody in common.
+pub const OLD_APART: u8 = 4;
+pub const BOTH_APART: u8 = 5;
+pub const NEW_APART: u8 = 6;
 
 /// A record of a few bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +51,10 @@ impl Record for Tiny {
             STABLE => Electorate::new(set(0..3), None),
             OLD => Electorate::new(set(0..2), None),
             BOTH => Electorate::new(set(0..2), Some(set(1..3))),
-            _ => Electorate::new(set(1..3), None),
+            NEW => Electorate::new(set(1..3), None),
+            OLD_APART => Electorate::new(set(0..2), None),
+            BOTH_APART => Electorate::new(set(0..2), Some(set(2..3))),
+            _ => Electorate::new(set(2..3), None),
         }
     }
 
