@@ -61,6 +61,9 @@ fn ha_rows(facts: &Facts) -> Vec<(&'static str, &'static str, f64)> {
         ("coordinator_trouble_count", "1 while what holds the cluster state does not answer", {
             flag(facts.coordinator_trouble.is_some())
         }),
+        ("conflicting_claims_count", "1 once two claims to one epoch were met: stop one of them", {
+            flag(view.alarm.is_some())
+        }),
         ("promised_epoch_number", "epoch that this node has promised", number(view.promised.0)),
     ];
     if let Some(at) = view.primary_heard {
@@ -148,6 +151,9 @@ mod tests {
         ] {
             assert!(page.lines().any(|found| found == line), "{line:?} is not in {page}");
         }
+        let alarm = Some("two claims to epoch 3.1: ...".to_owned());
+        let page = text(&facts(NodeView { alarm, ..primary() }), 0);
+        assert!(page.lines().any(|line| line == "hawq_ha_conflicting_claims_count 1"), "{page}");
         let page = text(&facts(standby("in-sync")), 0);
         for line in ["hawq_ha_apply_lag_bytes 100", "hawq_ha_primary_silence_seconds 1"] {
             assert!(page.lines().any(|found| found == line), "{line:?} is not in {page}");
