@@ -71,7 +71,9 @@ pub(crate) async fn a_swap_is_idempotent_and_by_version<C: Coordinator>(
         let SwapOutcome::Failed { current: found, .. } = swap(coordinator, &stale).await else {
             panic!("{stale} was not refused");
         };
-        assert_eq!(found.as_deref(), Some(&next));
+        // What is based on a later record may meet a coordinator that only says so.
+        let may_be_silent = stale.version > next.version;
+        assert!(found.as_deref() == Some(&next) || (found.is_none() && may_be_silent), "{found:?}");
     }
     assert_eq!(read(coordinator).await, next);
     next

@@ -41,4 +41,8 @@ mod views;
 mod wait;
 mod writers;
 mod zookeeper;
+mod zookeeper_conforms;
 mod zookeeper_mode;
+
+// Where the checks that the library shares with these tests look for them.
+use aerie::types;

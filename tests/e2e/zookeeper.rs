@@ -34,11 +34,11 @@ struct Driver {
     runtime: Runtime,
 }
 
-fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime")
 }
 
-fn settings(quorum: &str, more: &[(&str, &str)]) -> ZooKeeperSettings {
+pub fn settings(quorum: &str, more: &[(&str, &str)]) -> ZooKeeperSettings {
     let attempt = format!("{}ms", ATTEMPT.as_millis());
     let named = [("ha_zookeeper_quorum", quorum), ("ha_coordinator_timeout", &attempt)];
     let pairs = named.iter().chain(more).map(|(name, value)| (name.to_string(), value.to_string()));
@@ -94,7 +94,7 @@ impl Driver {
 }
 
 /// Version `version` of a cluster's record; its nonce is `nonce`.
-fn record(cluster: u128, version: u64, nonce: u128) -> ClusterState {
+pub fn record(cluster: u128, version: u64, nonce: u128) -> ClusterState {
     let node = NodeId::new(1).expect("a node number");
     let incarnation = Incarnation(7);
     let (host, priority) = ("127.0.0.1".to_owned(), 1);

@@ -175,3 +175,25 @@ fn zookeeper_that_dies_in_the_middle_of_a_failover_makes_it_late_and_nothing_els
     cluster.equal_digests();
     assert_eq!(status(&cluster)["mode"], "zookeeper");
 }
+
+/// Somebody whom the tree should be left to.
+const BOB: &str = "digest:bob:aGFzaA==";
+
+#[test]
+fn a_tree_that_was_open_before_the_acl_was_set_is_told_of() {
+    let ensemble = Ensemble::start(1);
+    let cluster = start(&ensemble);
+    cluster.stop().expect("stop").expect("stop");
+    let acl = format!("{BOB}:cdrwa");
+    for master in cluster.masters() {
+        cluster.configure(&master, &[("ha_zookeeper_acl", &acl)]);
+    }
+    cluster.demo().expect("hawq demo");
+    let primary = in_zookeeper(&cluster);
+    eventually("the warning", READY, || {
+        let log = cluster.log(&primary);
+        let told =
+            ["was made with world:anyone:cdrwa", "ha_zookeeper_acl", "setAcl -R /aerie/", BOB];
+        if told.iter().all(|part| log.contains(part)) { Ok(()) } else { Err(log) }
+    });
+}

@@ -56,7 +56,8 @@ impl<'a> Proposal<'a> {
             Proposal::First(_) if found.mode == Mode::Manual => Verdict::Replace,
             Proposal::First(_) => Verdict::Moved,
             Proposal::Swap(_) if found.version.checked_add(1) == Some(proposed.version) => {
-                Verdict::Replace
+                // Nothing but a new first record follows that one.
+                if found.mode == Mode::Manual { Verdict::Moved } else { Verdict::Replace }
             }
             Proposal::Swap(_) => Verdict::Older(found.version),
         }
@@ -87,7 +88,7 @@ mod tests {
             (None, Verdict::Empty, Verdict::Create),
             (Some(record(5, 50, same)), Verdict::Done, Verdict::Done),
             (Some(record(4, 40, same)), Verdict::Replace, Verdict::Moved),
-            (Some(record(4, 40, manual)), Verdict::Replace, Verdict::Replace),
+            (Some(record(4, 40, manual)), Verdict::Moved, Verdict::Replace),
             (Some(record(3, 30, same)), Verdict::Older(3), Verdict::Moved),
             (Some(record(3, 30, manual)), Verdict::Older(3), Verdict::Replace),
             (Some(record(5, 51, same)), Verdict::Moved, Verdict::Moved),

@@ -14,6 +14,7 @@
 
 mod decide;
 mod error;
+mod exposure;
 mod format;
 mod paths;
 mod session;

@@ -56,6 +56,13 @@ impl Paths {
         &self.acl
     }
 
+    /// As in `ha_zookeeper_acl`.
+    pub(super) fn acl_text(&self) -> String {
+        let shown =
+            |acl: &Acl| format!("{}:{}:{}", acl.scheme(), acl.id(), letters(acl.permission()));
+        self.acl.iter().map(shown).collect::<Vec<_>>().join(",")
+    }
+
     pub(super) fn empty(&self) -> ZooKeeperError {
         ZooKeeperError::Empty { cluster: self.cluster, path: self.state() }
     }
@@ -80,13 +87,7 @@ impl Paths {
         match source {
             Error::NoAuth => ZooKeeperError::NotAuthorized { path, whom },
             Error::AuthFailed => ZooKeeperError::AuthFailed { whom },
-            Error::InvalidAcl => {
-                let shown = |acl: &Acl| {
-                    format!("{}:{}:{}", acl.scheme(), acl.id(), letters(acl.permission()))
-                };
-                let acl: Vec<String> = self.acl.iter().map(shown).collect();
-                ZooKeeperError::InvalidAcl { acl: acl.join(","), whom, source }
-            }
+            Error::InvalidAcl => ZooKeeperError::InvalidAcl { acl: self.acl_text(), whom, source },
             source => ZooKeeperError::Request { path, source },
         }
     }
@@ -114,6 +115,6 @@ fn acl(settings: &ZooKeeperSettings) -> Vec<Acl> {
     settings.acl.iter().map(entry).collect()
 }
 
-fn letters(permission: Permission) -> String {
+pub(super) fn letters(permission: Permission) -> String {
     PERMISSIONS.iter().filter(|(_, one)| permission.has(*one)).map(|(letter, _)| *letter).collect()
 }

@@ -16,11 +16,14 @@ use zookeeper_client::{Acls, Client, CreateMode, Error, OneshotWatcher, SessionS
 
 use crate::runtime::config::ZooKeeperSettings;
 
+use super::exposure::exposed;
 use super::shared::Shared;
 use super::tree::Tree;
 use super::{Presence, ZooKeeperError};
 
 const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// The tree may be made, or its ACL changed, by others.
+const EXPOSURE_EVERY: Duration = Duration::from_secs(15);
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 /// A connection that is silent for so long is lost.
@@ -113,6 +116,7 @@ async fn attend(shared: &Shared, client: &Client, clients: &watch::Sender<Option
         }
         () = follow(shared, client) => {}
         () = stay_present(shared, client) => {}
+        () = mind_exposure(shared, client) => {}
     }
 }
 
@@ -187,6 +191,19 @@ async fn look(
     }
     shared.note(held.znode, &held.record);
     Ok(watcher)
+}
+
+/// Tells who else may change the record.
+async fn mind_exposure(shared: &Shared, client: &Client) {
+    let mut said = None;
+    loop {
+        let found = exposed(&shared.paths, client).await;
+        if let Some(exposure) = found.as_ref().filter(|text| said.as_ref() != Some(*text)) {
+            tracing::warn!("{exposure}");
+        }
+        said = found;
+        sleep(EXPOSURE_EVERY).await;
+    }
 }
 
 /// Shows this node as long as the session lives, also when somebody has removed its mark.
