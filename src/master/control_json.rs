@@ -2,6 +2,7 @@
 //! `types`; it checks every relation that `types` demands and never touches a file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ struct RecordText {
     /// Node and epoch.
     #[serde(default)]
     unfenced: Option<(u8, u64)>,
+    #[serde(default)]
+    lease_us: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,6 +131,7 @@ fn record_text(record: &ClusterState) -> RecordText {
         paused: record.paused,
         failovers: record.failovers,
         unfenced: record.unfenced.map(|old| (old.node.get(), old.epoch.0)),
+        lease_us: u64::try_from(record.lease.as_micros()).unwrap_or(u64::MAX),
     }
 }
 
@@ -172,6 +176,7 @@ fn record_value(text: RecordText) -> Result<ClusterState, String> {
         paused: text.paused,
         failovers: text.failovers,
         unfenced: text.unfenced.map(unfenced_value).transpose()?,
+        lease: Duration::from_micros(text.lease_us),
     };
     let known = record.in_sync.iter().all(|member| record.member(member.node) == Some(*member));
     let reigns = record.in_sync.iter().any(|member| member.node == record.primary);

@@ -5,6 +5,7 @@
 //! Nothing here decides what a valid message means.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::v1;
 use crate::types::{
@@ -208,6 +209,7 @@ impl From<ClusterState> for v1::ClusterState {
             unfenced: state
                 .unfenced
                 .map(|old| v1::Unfenced { node: u32::from(old.node.get()), epoch: old.epoch.0 }),
+            lease_us: u64::try_from(state.lease.as_micros()).unwrap_or(u64::MAX),
         }
     }
 }
@@ -252,6 +254,7 @@ impl TryFrom<v1::ClusterState> for ClusterState {
             paused: state.paused,
             failovers: state.failovers,
             unfenced: state.unfenced.map(unfenced_from_wire).transpose()?,
+            lease: Duration::from_micros(state.lease_us),
         })
     }
 }

@@ -52,6 +52,7 @@ fn state() -> ClusterState {
         paused: true,
         failovers: 3,
         unfenced: Some(Unfenced { node: node(2), epoch: Epoch(514) }),
+        lease: std::time::Duration::from_micros(250_001),
     }
 }
 
@@ -151,6 +152,7 @@ fn cluster_states_round_trip_with_and_without_optional_parts() {
         paused: false,
         failovers: 0,
         unfenced: None,
+        lease: std::time::Duration::ZERO,
         mode: Mode::Manual,
         ..state()
     };

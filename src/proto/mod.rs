@@ -57,6 +57,7 @@ mod test_record {
             voters: BTreeSet::from([voter("a")]),
             next_voters: Some(BTreeSet::from([voter("a"), voter("b")])),
             nonce: Nonce(0x1234),
+            lease: std::time::Duration::from_millis(700),
             history: TimelineHistory::from_entries(entries).unwrap(),
             ..ClusterState::first(ClusterId(7), primary, members)
         }

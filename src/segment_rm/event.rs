@@ -23,6 +23,7 @@ pub enum FenceRequest {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "short-lived, moved once; boxing costs more")]
 pub enum Event {
     Deadline,
     DirectoriesChecked {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use super::{ClusterId, Epoch, Incarnation, Lsn, Member, NodeId, TimelineHistory};
 
@@ -113,6 +114,8 @@ pub struct ClusterState {
     pub failovers: u32,
     /// Nobody opens before this old primary is fenced (`ha_fencing_methods`).
     pub unfenced: Option<Unfenced>,
+    /// `ha_lease` of the primary: what its members promise at least. Zero before the first reign.
+    pub lease: Duration,
 }
 
 impl ClusterState {
@@ -141,6 +144,7 @@ impl ClusterState {
             paused: false,
             failovers: 0,
             unfenced: None,
+            lease: Duration::ZERO,
         }
     }
 

@@ -224,3 +224,27 @@ fn nobody_who_answers_is_another_exit_code() {
     says(&cluster, "resume", 0, "automatic takeover is on");
     ready(&cluster);
 }
+
+/// A setting that was forgotten on one host is told of, and stops nothing.
+#[test]
+fn leases_that_differ_are_told_of() {
+    let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
+    cluster.may_log("starting it again");
+    let primary = cluster.node(&format!("master{}", ready(&cluster)));
+    let standby = cluster.other_masters(&primary).remove(0);
+    cluster.kill(&standby);
+    standby.set("ha_lease", "250ms");
+    cluster.restart(&standby.name).expect("restart");
+    ready(&cluster);
+    let differs = says(&cluster, "status", 0, "ha_lease differs: ");
+    let both = [&primary, &standby].map(number);
+    let both = [format!("500 ms on node {}", both[0]), format!("250 ms on node {}", both[1])];
+    assert!(both.iter().all(|part| differs.contains(part)), "{differs}");
+    assert!(cluster.report().contains("ha_lease differs: "), "{}", cluster.report());
+    let log = cluster.log(&standby);
+    assert!(log.contains("ha_lease is 250ms here and 500ms at node"), "{log}");
+    cluster.kill(&primary);
+    assert_eq!(cluster.primary().name, standby.name);
+    cluster.restart(&primary.name).expect("restart");
+    ready(&cluster);
+}

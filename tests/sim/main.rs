@@ -148,6 +148,16 @@ fn confirmed_reads_hold_on_clocks_that_stand_still() {
 }
 
 #[test]
+fn leases_that_differ_are_kept_as_the_primary_counts_them() {
+    for nodes in [2, 3] {
+        let options = Options { nodes, leases: true, ..Options::default() };
+        let (acked, opens, _) = run_all(&options, fewer_seeds());
+        let seeds = fewer_seeds().count() as u64;
+        assert!(acked > seeds * 20 && opens > seeds, "{acked} writes, {opens} reigns");
+    }
+}
+
+#[test]
 fn a_lone_primary_may_stop_without_its_coordinator() {
     for seed in fewer_seeds() {
         run(seed, &Options { nodes: 2, lone_stops: true, ..Options::default() });

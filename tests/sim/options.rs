@@ -20,6 +20,8 @@ pub struct Options {
     pub lone_stops: bool,
     /// Clocks stand still while a host is stopped, and reads are confirmed.
     pub confirm: bool,
+    /// `ha_lease` differs between nodes and from one start to the next.
+    pub leases: bool,
     /// True time with faults, then as long as needed (bounded) without.
     pub stormy: Duration,
     pub calm: Duration,
@@ -40,6 +42,7 @@ impl Default for Options {
             auto_rejoin: true,
             lone_stops: false,
             confirm: false,
+            leases: false,
             stormy: Duration::from_secs(20),
             calm: Duration::from_secs(30),
         }

@@ -60,8 +60,13 @@ impl World {
         }
     }
 
+    fn lease_factor(&self, id: NodeId) -> u32 {
+        let turn = self.hosts[&id].life + u64::from(id.get());
+        if self.options.leases { [1, 2, 3][(turn % 3) as usize] } else { 1 }
+    }
+
     pub fn restart(&mut self, id: NodeId) {
-        let lease = LEASE;
+        let lease = LEASE * self.lease_factor(id);
         let settings = NodeSettings {
             lease,
             manual: Timeouts { standby: lease * 2, coordinator: lease * 3 / 10 },

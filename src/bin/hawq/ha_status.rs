@@ -67,6 +67,9 @@ fn lines(cluster: &Cluster) -> Vec<(String, String)> {
     add("next", node_list(order.iter().map(|entry| entry.node)));
     let reply = cluster.primary().and_then(NodeView::reply);
     add("lease", lease(reply));
+    if let Some(differs) = state_detail::leases_differ(cluster) {
+        add("LEASE", differs);
+    }
     add("coordinator", coordinator(cluster, record));
     if let Some(reign) = reply.and_then(|reply| reply.reign.as_ref()) {
         add("last change", ha_history::cause(reign));
@@ -165,6 +168,7 @@ fn object(cluster: &Cluster) -> Value {
         "coordinator": record.map(|record| coordinator(cluster, record)),
         "last_change": reign.map(ha_history::object),
         "lease_ms": primary.and_then(|view| Some(view.reply()?.lease_ms)),
+        "leases_differ": state_detail::leases_differ(cluster),
         "commits_wait": primary.and_then(NodeView::reply).map(|reply| reply.commits_wait.clone()),
     })
 }

@@ -60,6 +60,7 @@ pub fn lines(cluster: &Cluster) -> Vec<Line> {
         }
         None => lines.push(alarming(pair("Primary", "none serves"))),
     }
+    lines.extend(leases_differ(cluster).map(|text| alarming(pair("Lease", &text))));
     lines.extend(nodes(cluster));
     if let Some(reply) = primary.and_then(NodeView::reply) {
         lines.extend(segments(reply));
@@ -85,6 +86,23 @@ pub fn alarms(cluster: &Cluster) -> Vec<String> {
     alarms.sort();
     alarms.dedup();
     alarms
+}
+
+/// Masters that are set to different leases: nothing is lost by it, and the longest rules.
+pub fn leases_differ(cluster: &Cluster) -> Option<String> {
+    let lease = |view: &NodeView| Some((view.node, view.reply()?.lease_ms));
+    let leases: Vec<(u32, u64)> = cluster.nodes.iter().filter_map(lease).collect();
+    let (_, first) = leases.first()?;
+    if leases.iter().all(|(_, lease)| lease == first) {
+        return None;
+    }
+    let each: Vec<String> =
+        leases.iter().map(|(node, lease)| format!("{lease} ms on node {node}")).collect();
+    Some(format!(
+        "ha_lease differs: {}; set it alike in hawq-site.xml of every master, and restart those \
+         that differ",
+        each.join(", ")
+    ))
 }
 
 /// A line a node.

@@ -343,7 +343,7 @@ impl Node {
             self.open = false;
             effects.push(Effect::Close { reason: reason.to_owned() });
         }
-        self.promise.renew(now, self.settings.lease / 2);
+        self.promise.renew(now, self.lease() / 2);
         let again_at = now.after(self.settings.hello_interval());
         self.role = Role::Joining { closed: reason.to_owned(), again_at };
         let message = self.hello();

@@ -84,6 +84,7 @@ impl Node {
         match message {
             Message::Align { history, record, .. } => {
                 self.adopt(record, effects);
+                self.compare_leases(effects);
                 self.align_offered(history, effects);
             }
             Message::SeedRequired { judged, reason, .. } => {
@@ -183,7 +184,7 @@ impl Node {
         if entry.priority == 0 {
             return None;
         }
-        let heard = self.primary_heard.map_or(Instant(0), |at| at.after(self.settings.lease));
+        let heard = self.primary_heard.map_or(Instant(0), |at| at.after(self.lease()));
         let yielded = self.yielded_until.unwrap_or(Instant(0));
         // Staggered: those with a higher priority go first; the swap decides in any case.
         let before = record.members.iter().filter(|(node, other)| {
@@ -346,7 +347,7 @@ impl Node {
 
     /// The promise runs from the receipt of what will be acked.
     fn renew(&mut self, now: Instant, sent_at: Instant) {
-        self.promise.renew(now, self.settings.lease);
+        self.promise.renew(now, self.lease());
         if let Role::Following(follow) = &mut self.role {
             follow.echo = follow.echo.max(sent_at);
         }
@@ -367,7 +368,7 @@ impl Node {
             echo: follow.echo,
         };
         effects.push(Effect::Send { to: follow.primary.node, message });
-        self.promise.renew(now, self.settings.lease);
+        self.promise.renew(now, self.lease());
     }
 
     pub(crate) fn flushed(&mut self, now: Instant, end: Lsn, effects: &mut Vec<Effect>) {

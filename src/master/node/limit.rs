@@ -24,6 +24,7 @@ impl Node {
         record: &ClusterState,
         proposed: &mut ClusterState,
     ) {
+        proposed.lease = self.settings.lease;
         match cause {
             Cause::Silence | Cause::Ended { .. } => {
                 proposed.failovers = record.failovers.saturating_add(1);

@@ -26,6 +26,7 @@ mod limit;
 pub(crate) mod log;
 mod pause;
 mod peers;
+mod promising;
 mod reading;
 mod reads;
 pub(crate) mod reign;
@@ -147,7 +148,8 @@ impl Node {
         found: LogState,
         (now, effects): (Instant, &mut Vec<Effect>),
     ) -> Node {
-        let promise = Promise::at_start(now, settings.lease);
+        let longest = promising::longer(settings.lease, control.record.as_ref());
+        let promise = Promise::at_start(now, longest);
         let mut node = Node {
             settings,
             me,
@@ -320,7 +322,12 @@ impl Node {
             return false;
         }
         self.control.followed = self.control.followed.max(record.epoch);
+        let before = self.control.record.as_ref().map(|known| known.lease);
+        let same = before == Some(record.lease);
         self.know(record, effects);
+        if !same {
+            self.lease_learned();
+        }
         true
     }
 

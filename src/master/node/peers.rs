@@ -194,7 +194,7 @@ impl Node {
         attempt: u64,
         effects: &mut Vec<Effect>,
     ) {
-        let lease = self.settings.lease;
+        let lease = self.lease();
         let heard = self.primary_heard.is_some_and(|at| now < at.after(lease));
         let hears_primary = match &self.role {
             Role::Following(follow) => heard && follow.primary != from,

@@ -138,6 +138,7 @@ impl Node {
         assert!(epoch > self.control.followed, "a reign begins above every epoch followed");
         let text = format!("primary epoch={epoch} lsn={} {record}", self.log.end);
         Self::report(Level::Info, text, effects);
+        let lapsed = self.after_lease(now);
         self.control.followed = epoch;
         self.control.promised = Epoch::ZERO;
         self.know(record.clone(), effects);
@@ -166,7 +167,7 @@ impl Node {
             standbys,
             opens_at: Lsn::ZERO,
             opened: false,
-            opens_not_before: forced.then(|| now.after(self.settings.lease)),
+            opens_not_before: forced.then_some(lapsed),
             fencing: Fencing::Due(now),
             forgives_at: now.after(self.forgive_interval()),
             coordinator_heard: now,

@@ -96,7 +96,11 @@ impl Bounds {
                 (id(at), entry)
             })
             .collect();
-        ClusterState { mode: Mode::Embedded, ..ClusterState::first(CLUSTER, member(0), members) }
+        ClusterState {
+            mode: Mode::Embedded,
+            lease: crate::cluster::LEASE,
+            ..ClusterState::first(CLUSTER, member(0), members)
+        }
     }
 
     /// A cluster at rest: a primary, as many standbys in the set as asked for, nothing under way.
