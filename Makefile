@@ -45,6 +45,7 @@ demo-stop:
 test: check
 	cargo test --no-fail-fast
 	$(KERNEL) cargo test $(KERNEL_ARGS)
+	tests/mutations/run --quick
 
 # Never edits the tree.
 check: setup

@@ -1,4 +1,4 @@
-//! Attempts, promises, and what a coordinator may answer.
+//! Attempts, promises, what a coordinator may answer, and the register.
 
 #[path = "../../src/ha/coordinator.rs"]
 mod coordinator;
@@ -8,6 +8,8 @@ mod lease;
 pub mod manual_policy;
 #[path = "../../src/ha/refusal.rs"]
 mod refusal;
+#[path = "../../src/ha/register/mod.rs"]
+pub mod register;
 #[path = "../../src/ha/takeover.rs"]
 mod takeover;
 

@@ -25,12 +25,40 @@ fn hunks(patch: &str) -> Vec<(String, String)> {
     found
 }
 
+/// Where each check that has to fail may be, and how it is named there.
+fn checks(patch: &str) -> Vec<(Vec<String>, &str)> {
+    let mut found = Vec::new();
+    for line in patch.lines().take_while(|line| !line.is_empty()) {
+        if let Some(script) = line.strip_prefix("Scenario: ") {
+            found.push((vec![format!("tests/sim/scenarios/{script}.txt")], "cluster "));
+        } else if let Some((kind, test)) =
+            line.strip_prefix("Caught by: ").and_then(|check| check.split_once(' '))
+        {
+            let (module, name) = test.rsplit_once("::").unwrap_or(("", test));
+            let (file, beside) = (module.replace("::", "/"), module.strip_suffix("::tests"));
+            let beside = beside.unwrap_or(module).replace("::", "/");
+            let places = match kind {
+                "model" => vec!["tests/kernel/model/model.rs".to_owned()],
+                "register" => vec!["tests/model/register.rs".to_owned()],
+                "sim" => vec!["tests/sim/main.rs".to_owned()],
+                _ => ["", "_tests"].map(|end| format!("src/{beside}{end}.rs")).into(),
+            };
+            found.push((places.into_iter().chain([format!("src/{file}.rs")]).collect(), name));
+        }
+    }
+    found
+}
+
 fn misfits(patch: &Source, text_of: impl Fn(&str) -> String) -> Findings {
     let mut found = Vec::new();
-    let named = patch.text.lines().find_map(|line| line.strip_prefix("Caught by: "));
-    let kind = named.and_then(|check| check.split(' ').next());
-    if !matches!(kind, Some("model" | "sim" | "lib")) {
+    let checks = checks(&patch.text);
+    if checks.is_empty() {
         found.push(format!("{}: does not say which check catches it", patch.path));
+    }
+    for (places, text) in checks {
+        if !places.iter().any(|place| text_of(place).contains(text)) {
+            found.push(format!("{}: there is no {text} in {places:?}", patch.path));
+        }
     }
     let hunks = hunks(&patch.text);
     if hunks.is_empty() {
@@ -46,18 +74,25 @@ fn every_mutation_fits_the_tree() {
     let text_of = |path: &str| fs::read_to_string(root().join(path)).unwrap_or_default();
     let is_patch = |source: &Source| source.path.ends_with(".patch");
     let patches: Vec<Source> = everything().into_iter().filter(is_patch).collect();
-    assert!(patches.len() >= 10, "the mutations are gone");
+    assert!(patches.len() >= 28, "the mutations are gone");
     expect_none(patches.iter().flat_map(|patch| misfits(patch, text_of)).collect());
 }
 
 #[test]
 fn a_mutation_that_does_not_fit_is_found() {
-    let patch =
-        "Rule 1.\nCaught by: model\n\n--- a/src/x.rs\n+++ b/src/x.rs\n@@ -1 +1 @@\n-a\n+b\n";
+    let patch = "Rule 1.\nCaught by: model holds\n\n--- a/src/x.rs\n+++ b/src/x.rs\n@@ -1 +1 @@\n\
+                 -a\n+b\n";
     let check = |text: &str, tree: &str| {
-        misfits(&Source::new("tests/mutations/1.patch", text), |_| tree.to_owned())
+        misfits(&Source::new("tests/mutations/1.patch", text), |path| match path {
+            "src/x.rs" => tree.to_owned(),
+            "tests/kernel/model/model.rs" | "src/ha/x.rs" => "fn holds()".to_owned(),
+            _ => String::new(),
+        })
     };
     assert_eq!(check(patch, "a\n"), Findings::new());
+    assert_eq!(check(&patch.replace("model holds", "lib ha::x::tests::holds"), "a\n"), [""; 0]);
     expect_one(check(patch, "c\n"), "does not fit src/x.rs");
-    expect_one(check(&patch.replace("model", "nobody"), "a\n"), "which check");
+    expect_one(check(&patch.replace("holds", "gone"), "a\n"), "there is no gone");
+    expect_one(check(&patch.replace("Caught by: model", "Nobody"), "a\n"), "which check");
+    expect_one(check(&patch.replace("Caught by: model", "Scenario:"), "a\n"), "holds.txt");
 }
