@@ -69,7 +69,7 @@ setup-bench:
 test-long: setup
 	SIM_SEEDS=20000 DOUBLE_FAULTS=all cargo test --test sim
 	E2E_KILLS=500 cargo test --test e2e
-	$(KERNEL) MODEL_FAULTS=2 cargo test $(KERNEL_ARGS)
+	$(KERNEL) MODEL_FAULTS=2 MODEL_MINUTES=20 cargo test $(KERNEL_ARGS)
 	tests/mutations/run
 
 # Against PostgreSQL in the same run. Only our crate is built anew with optimisation; the

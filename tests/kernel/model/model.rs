@@ -7,7 +7,8 @@
 //! swap), an answer of the coordinator that gets lost. Every run with at most the given number of
 //! faults is explored, with every moment for writes, restarts and the end of what was held up.
 //!
-//! `MODEL_FAULTS=2` explores with as many faults everywhere; `make test-long` does.
+//! `MODEL_FAULTS=2` explores with as many faults everywhere; `make test-long` does. With
+//! `MODEL_MINUTES=5` each exploration ends after so long, the shortest runs first.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what it expects")]
 
@@ -15,6 +16,8 @@ mod cluster;
 mod disk;
 mod faults;
 mod turns;
+
+use std::time::Duration;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
@@ -24,12 +27,16 @@ use faults::{Act, Bounds};
 /// How many states there are may change with the machine; that there are many must not.
 fn explore(name: &str, bounds: &Bounds, states: usize) {
     let mut bounds = bounds.clone();
-    let asked = std::env::var("MODEL_FAULTS").ok().and_then(|text| text.parse().ok());
-    bounds.budget.faults = asked.unwrap_or(bounds.budget.faults);
+    let asked = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u8>().ok());
+    bounds.budget.faults = asked("MODEL_FAULTS").unwrap_or(bounds.budget.faults);
     let rest = bounds.rest();
     bounds.epochs += rest.record.epoch.counter();
     bounds.versions += rest.record.version;
     let checker = bounds.clone().checker().finish_when(HasDiscoveries::AnyFailures);
+    let checker = match asked("MODEL_MINUTES") {
+        Some(minutes) => checker.timeout(Duration::from_secs(60 * u64::from(minutes))),
+        None => checker,
+    };
     let checker = checker.threads(2).spawn_bfs().join();
     let (found, depth) = (checker.unique_state_count(), checker.max_depth());
     eprintln!("{name}: {found} states, at most {depth} steps deep; {bounds:?}");
