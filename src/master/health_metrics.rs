@@ -61,7 +61,7 @@ fn ha_rows(facts: &Facts) -> Vec<(&'static str, &'static str, f64)> {
         ("coordinator_trouble_count", "1 while what holds the cluster state does not answer", {
             flag(facts.coordinator_trouble.is_some())
         }),
-        ("conflicting_claims_count", "1 once two claims to one epoch were met: stop one of them", {
+        ("conflicting_claims_count", "1 once two claims to one epoch were met", {
             flag(view.alarm.is_some())
         }),
         ("promised_epoch_number", "epoch that this node has promised", number(view.promised.0)),
