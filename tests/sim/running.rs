@@ -62,7 +62,7 @@ impl World {
 
     fn lease_factor(&self, id: NodeId) -> u32 {
         let turn = self.hosts[&id].life + u64::from(id.get());
-        if self.options.leases { [1, 2, 3][(turn % 3) as usize] } else { 1 }
+        if self.options.leases { [2, 3, 1][(turn % 3) as usize] } else { 1 }
     }
 
     pub fn restart(&mut self, id: NodeId) {

@@ -98,6 +98,7 @@ impl Stage {
                     failovers_max: parsed(&mut args, "failovers-max")?.unwrap_or(6),
                     auto_rejoin: parsed(&mut args, "auto-rejoin")?.unwrap_or(true),
                     lone_stops: parsed(&mut args, "lone-stops")?.unwrap_or(false),
+                    leases: parsed(&mut args, "leases")?.unwrap_or(false),
                     ..Options::default()
                 };
                 self.world = Some(World::quiet(options));
