@@ -73,7 +73,7 @@ impl Node {
             }
             SwapOutcome::Failed { current, reason, met } => {
                 self.met = self.met.max(met);
-                let reason = self.lost_to(current.as_deref()).unwrap_or(reason);
+                let reason = self.lost_to(current.as_deref(), &proposed).unwrap_or(reason);
                 self.give_up(now, &reason, effects);
                 if let Some(current) = current {
                     self.adopt(*current, effects);
@@ -82,9 +82,12 @@ impl Node {
         }
     }
 
-    /// Who was quicker, in words.
-    fn lost_to(&self, current: Option<&ClusterState>) -> Option<String> {
-        let winner = current.filter(|record| record.epoch > self.control.followed)?;
+    /// Who was quicker, in words: a reign that the proposed one does not come after. This node may
+    /// have met it already.
+    fn lost_to(&self, current: Option<&ClusterState>, proposed: &ClusterState) -> Option<String> {
+        let before = proposed.history.entries();
+        let comes_after = |epoch| before.iter().any(|(known, _)| *known == epoch);
+        let winner = current.filter(|record| !comes_after(record.epoch))?;
         let (node, epoch) = (winner.primary, winner.epoch);
         (node != self.me.node).then(|| format!("node {node} took over first, at epoch {epoch}"))
     }
