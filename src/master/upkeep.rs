@@ -16,6 +16,7 @@ use super::audit::Audit;
 use super::history;
 use super::mirroring;
 use super::node::NodeView;
+use super::status::is_open_primary;
 
 /// How often the state is looked at while nothing reports a change.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,11 +42,7 @@ impl Upkeep {
     pub(super) async fn run(mut self) {
         let mut reign = None;
         let mut warned = false;
-        loop {
-            let look = tokio::time::timeout(LOOK_INTERVAL, self.node.changed()).await;
-            if let Ok(Err(_)) = look {
-                return;
-            }
+        while self.wait(reign, warned).await {
             let view = Arc::clone(&self.node.borrow_and_update());
             let done = match self.look(&view, &mut reign).await {
                 Ok(()) => true,
@@ -57,15 +54,29 @@ impl Upkeep {
                 }
             };
             warned = !done;
-            tokio::time::sleep(LOOK_PAUSE).await;
         }
+    }
+
+    /// Until the next look; false when the node's loop has ended. A reign that has begun is noted
+    /// at once: until then the rows tell of the one before.
+    async fn wait(&mut self, reign: Option<Epoch>, failed: bool) -> bool {
+        let begun = |view: &Arc<NodeView>| is_open_primary(view) && reign != Some(view.epoch);
+        // A receiver of its own: what it has seen has not been looked at.
+        let mut node = self.node.clone();
+        if failed {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        } else if let Ok(begun) = tokio::time::timeout(LOOK_PAUSE, node.wait_for(begun)).await {
+            return begun.is_ok();
+        }
+        let changed = tokio::time::timeout(LOOK_INTERVAL, self.node.changed()).await;
+        !matches!(changed, Ok(Err(_)))
     }
 
     async fn look(&self, view: &NodeView, reign: &mut Option<Epoch>) -> Result<(), String> {
         let text = |error: Error| error_text(&error);
         let filled = self.catalog.is_bootstrapped().map_err(text)?;
         self.filled.send_if_modified(|known| std::mem::replace(known, filled) != filled);
-        if !(view.open && view.role == "primary") {
+        if !is_open_primary(view) {
             *reign = None;
             return Ok(());
         }

@@ -21,6 +21,10 @@ use crate::wait::{eventually, seconds};
 /// A cluster is given this long to come up, to fail over, to be in sync again.
 pub const READY: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Standbys in sync with this reign: `gp_master_mirroring` is a row of the catalog, which a primary
+/// that has just opened still has from the reign before.
+pub const IN_SYNC: &str = "select count(*) from pg_stat_replication where sync_state = 'sync'";
+
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub standbys: usize,
@@ -272,9 +276,10 @@ impl Cluster {
         let sql = "select summary_state from gp_master_mirroring";
         eventually("Synchronized", READY, || {
             let primary = self.primary();
-            let outcome = psql(primary.pg_port, sql);
-            let in_sync = outcome.stdout.trim() == "Synchronized";
-            if in_sync { Ok(primary) } else { Err(format!("{outcome:?}\n{}", self.report())) }
+            let (row, live) = (psql(primary.pg_port, sql), psql(primary.pg_port, IN_SYNC));
+            let in_sync =
+                row.stdout.trim() == "Synchronized" && live.ok() && live.stdout.trim() != "0";
+            if in_sync { Ok(primary) } else { Err(format!("{row:?} {live:?}\n{}", self.report())) }
         })
     }
 

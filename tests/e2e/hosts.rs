@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::cluster::READY;
+use crate::cluster::{IN_SYNC, READY};
 use crate::fabric::Fabric;
 use crate::machine::{HAWQ, clean, end_all_of};
 use crate::run::{Outcome, run};
@@ -210,13 +210,8 @@ impl Hosts {
     pub fn synchronized(&self) -> u8 {
         eventually("Synchronized", READY, || {
             let session = self.connect(&self.every_master()).map_err(|it| format!("{it:?}"))?;
-            let sql = "select summary_state from gp_master_mirroring";
-            let found = session.value(sql).map_err(|it| format!("{it:?}"))?;
-            if found == "Synchronized" {
-                Ok(())
-            } else {
-                Err(format!("{found}\n{}", self.report()))
-            }
+            let found = session.value(IN_SYNC).map_err(|it| format!("{it:?}"))?;
+            if found != "0" { Ok(()) } else { Err(format!("{found}\n{}", self.report())) }
         });
         self.primary()
     }

@@ -72,7 +72,7 @@ fn the_same_url_works_after_a_failover() {
     let old = cluster.synchronized();
     let mut plain = Program::start(&url(&cluster, ""));
     let mut typed = Program::start(&url(&cluster, "&targetServerType=primary"));
-    let port = "select port from gp_segment_configuration where role = 'm'";
+    let port = "select current_setting('port')";
     plain.ask("create table by_java (id int not null, what text)").expect("create");
     plain.ask("comment on table by_java is 'before'").expect("comment");
     for program in [&mut plain, &mut typed] {
@@ -121,7 +121,7 @@ fn libpq_moves_on_to_the_primary() {
             standby.pg_port, primary.pg_port
         );
         let mut command = clean("psql");
-        let sql = "select port from gp_segment_configuration where role = 'm'";
+        let sql = "select current_setting('port')";
         command.args(["-X", "-A", "-t", "-d", &target, "-c", sql]);
         let found = crate::run::run(&mut command, seconds(30)).expect(attributes);
         assert_eq!(found.trim(), primary.pg_port.to_string(), "{attributes}");

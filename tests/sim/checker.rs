@@ -19,6 +19,7 @@ pub struct Checker {
     pub highest_acked: Lsn,
     pub reads: u64,
     pub opens: u64,
+    pub faults: u64,
 }
 
 impl Checker {

@@ -131,6 +131,7 @@ impl World {
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
         let fault = draw(&mut self.rng, &ids, self.options.manual);
         self.note(|_| format!("fault {fault:?}"));
+        self.checker.faults += 1;
         match fault.clone() {
             Fault::Crash { node, power, down } => {
                 self.crash(node, power);
