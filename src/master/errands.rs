@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tonic::Response;
 
-use crate::proto::v1::ReleaseRequest;
+use crate::proto::v1::{Outcome, ReleaseRequest};
 use crate::runtime::{FileDisk, RpcAuth, error_text};
 use crate::types::{Epoch, Member, NodeId, TimelineHistory};
 use crate::wal::{Options, Wal};
@@ -61,8 +62,14 @@ impl Errands for Arc<Runner> {
     fn ask_release(&self, of: NodeId) {
         let runner = Arc::clone(self);
         self.tasks.spawn(async move {
-            if let Err(reason) = runner.release(of).await {
-                tracing::warn!("node {of} does not release its reign: {reason}");
+            match runner.release(of).await {
+                Ok(Outcome { ok: true, .. }) => {}
+                Ok(Outcome { text, .. }) => {
+                    let reason = format!("node {of} does not release its reign: {text}");
+                    runner.inbox.report(Event::NotReleased { reason });
+                }
+                // It may do so yet.
+                Err(reason) => tracing::warn!("node {of} was asked for its reign: {reason}"),
             }
         });
     }
@@ -86,14 +93,13 @@ impl Runner {
         tokio::task::spawn_blocking(settle).await.map_err(|error| error.to_string())?
     }
 
-    async fn release(&self, of: NodeId) -> Result<(), String> {
+    async fn release(&self, of: NodeId) -> Result<Outcome, String> {
         let record = self.control.content().record.ok_or("the cluster state is not known")?;
         let entry = record.members.get(&of).ok_or("it is not a member")?;
         let mut client = control_client(&self.auth, entry, CONNECT_MAX).await?;
         let to = u32::from(self.identity.node.get());
         let reply = client.release(ReleaseRequest { to }).await;
-        let outcome = reply.map_err(|status| status.to_string())?.into_inner();
-        if outcome.ok { Ok(()) } else { Err(outcome.text) }
+        reply.map(Response::into_inner).map_err(|status| status.to_string())
     }
 }
 

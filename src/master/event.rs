@@ -85,6 +85,10 @@ pub enum Event {
         incarnation: Incarnation,
         log: LogState,
     },
+    /// The primary said no to `AskRelease`.
+    NotReleased {
+        reason: String,
+    },
     SeedFailed {
         reason: String,
     },
@@ -316,6 +320,7 @@ impl fmt::Display for Event {
             Event::Seeded { incarnation, log } => {
                 write!(f, "seeded incarnation={incarnation} end={}", log.end)
             }
+            Event::NotReleased { reason } => write!(f, "not-released reason={reason}"),
             Event::SeedFailed { reason } => write!(f, "seed-failed reason={reason}"),
             Event::Propose { ticket, payload } => {
                 write!(f, "propose ticket={ticket} bytes={}", payload.len())

@@ -137,7 +137,7 @@ impl<H: Hasher> Shape<'_, H> {
         self.since(*echo, lease);
         self.ahead(*hello_at);
         match stage {
-            FollowStage::Aligning { offered } => self.put((0, offered)),
+            FollowStage::Aligning => self.put(0),
             FollowStage::Cutting { at, history } => self.put((1, at, history)),
             FollowStage::Streaming { history } => self.put((2, history)),
         }

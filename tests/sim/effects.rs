@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use aerie::master::{Effect, Event, Request};
+use aerie::master::{Answer, Effect, Event, Request};
 use aerie::types::{Epoch, Incarnation, Instant, Lsn, Message, NodeId};
 
 use crate::action::Action;
 use crate::world::World;
+
+/// The ticket of a standby's request to the primary to hand its reign over; others are lower.
+fn asked_by(standby: NodeId) -> u64 {
+    (1 << 32) + u64::from(standby.get())
+}
 
 impl World {
     pub fn perform_effects(&mut self, id: NodeId, effects: Vec<Effect>) {
@@ -73,8 +78,8 @@ impl World {
                     self.soon(5_000, 400_000, Action::Seed { host: id, life, from });
                 }
                 Effect::AskRelease { of } => {
-                    let event =
-                        Event::Request { ticket: 0, request: Request::Release { to: Some(id) } };
+                    let (ticket, request) = (asked_by(id), Request::Release { to: Some(id) });
+                    let event = Event::Request { ticket, request };
                     let life = self.hosts[&of].life;
                     self.soon(200, 5_000, Action::Local { host: of, life, event });
                 }
@@ -99,9 +104,20 @@ impl World {
                         self.settle_segment_write(write, false);
                     }
                 }
+                Effect::Answer { ticket, answer: Answer::Refused { reason } } => {
+                    self.release_refused(ticket, reason);
+                }
                 Effect::Answer { .. } | Effect::Report { .. } => {}
                 Effect::Fatal { reason } => panic!("node {id} gave up: {reason}"),
             }
+        }
+    }
+
+    fn release_refused(&mut self, ticket: u64, reason: String) {
+        let asking = self.hosts.iter().find(|(id, _)| asked_by(**id) == ticket);
+        if let Some((host, life)) = asking.map(|(id, host)| (*id, host.life)) {
+            let event = Event::NotReleased { reason };
+            self.soon(200, 5_000, Action::Local { host, life, event });
         }
     }
 

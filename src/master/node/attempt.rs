@@ -309,9 +309,7 @@ impl Node {
         if let (Refusal::PrimaryAnswers { node, .. }, Cause::Person { ticket, .. }, true) =
             (refusal, attempt.cause, switchover)
         {
-            let until = now.after(self.settings.release_timeout() * 2);
-            self.awaiting_release = Some((ticket, until));
-            effects.push(Effect::AskRelease { of: *node });
+            self.ask_release(now, ticket, *node, effects);
             self.role = Role::Joining { closed: "switchover".to_owned(), again_at: now };
             self.join_again(now, effects);
             return;

@@ -24,10 +24,8 @@ pub(crate) struct Follow {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FollowStage {
-    /// Hello was said; the primary's Align is awaited (or waits for the control file).
-    Aligning {
-        offered: Option<TimelineHistory>,
-    },
+    /// The control file is written, then hello is said and the primary's Align awaited.
+    Aligning,
     Cutting {
         at: Lsn,
         history: TimelineHistory,
@@ -85,7 +83,7 @@ impl Node {
             Message::Align { history, record, .. } => {
                 self.adopt(record, effects);
                 self.compare_leases(effects);
-                self.align_offered(history, effects);
+                self.align(history, effects);
             }
             Message::SeedRequired { judged, reason, .. } => {
                 if judged == self.log.end || self.seeding.is_some() {
@@ -128,18 +126,19 @@ impl Node {
             primary,
             epoch,
             durable_by,
-            stage: FollowStage::Aligning { offered: None },
+            stage: FollowStage::Aligning,
             echo: Instant(0),
             hello_at: now,
         });
-        self.say_hello(now, effects);
     }
 
-    /// Says how our log ends, at most once a hello interval.
+    /// Says how our log ends, at most once a hello interval. Whoever says hello is sent the log, so
+    /// not before it could be taken.
     pub(crate) fn say_hello(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let interval = self.settings.hello_interval();
-        let message = self.hello();
+        let (message, persisted) = (self.hello(), self.persist_done);
         if let Role::Following(follow) = &mut self.role
+            && persisted >= follow.durable_by
             && now >= follow.hello_at
             && self.log.cutting.is_none()
         {
@@ -160,9 +159,9 @@ impl Node {
 
     pub(crate) fn follow_deadline(&self, follow: &Follow) -> Instant {
         let unaligned = !matches!(follow.stage, FollowStage::Streaming { .. });
-        let hello =
-            if unaligned || self.seeding.is_some() { follow.hello_at } else { Instant(u64::MAX) };
-        let hello = if self.log.cutting.is_some() { Instant(u64::MAX) } else { hello };
+        let could = self.persist_done >= follow.durable_by && self.log.cutting.is_none();
+        let says = could && (unaligned || self.seeding.is_some());
+        let hello = if says { follow.hello_at } else { Instant(u64::MAX) };
         let acts = [self.stands_at(), self.looks_again_at()].into_iter().flatten().min();
         acts.map_or(hello, |at| at.min(hello))
     }
@@ -184,7 +183,6 @@ impl Node {
         if entry.priority == 0 {
             return None;
         }
-        let heard = self.primary_heard.map_or(Instant(0), |at| at.after(self.lease()));
         let yielded = self.yielded_until.unwrap_or(Instant(0));
         // Staggered: those with a higher priority go first; the swap decides in any case.
         let before = record.members.iter().filter(|(node, other)| {
@@ -194,15 +192,10 @@ impl Node {
                 && record.in_sync.iter().any(|member| member.node == **node)
         });
         let stagger = self.settings.lease / 5 * u32::try_from(before.count()).unwrap_or(0);
-        Some(
-            self.promise
-                .until()
-                .max(heard)
-                .max(yielded)
-                .after(stagger)
-                .max(self.looks_at)
-                .max(self.limited_until),
-        )
+        // While takeovers are paused it looks at the record now and then instead.
+        let looks = if self.paused() { self.looks_at } else { Instant(0) };
+        let free = self.promise.until().max(self.silent_at()).max(yielded);
+        Some(free.after(stagger).max(looks).max(self.limited_until))
     }
 
     pub(crate) fn follow_tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -215,18 +208,12 @@ impl Node {
     }
 
     pub(crate) fn follow_persisted(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.take_offer(effects);
-        self.acknowledge(now, effects);
-    }
-
-    fn align_offered(&mut self, history: TimelineHistory, effects: &mut Vec<Effect>) {
-        if let Role::Following(follow) = &mut self.role {
-            // Aligned once in an epoch, a log only grows: what a late answer says is passed over.
-            if matches!(follow.stage, FollowStage::Aligning { .. }) && self.seeding.is_none() {
-                follow.stage = FollowStage::Aligning { offered: Some(history) };
-                self.take_offer(effects);
-            }
+        let unaligned = matches!(&self.role, Role::Following(follow)
+            if matches!(follow.stage, FollowStage::Aligning));
+        if unaligned {
+            self.say_hello(now, effects);
         }
+        self.acknowledge(now, effects);
     }
 
     /// Cuts the log at the common point, once the epoch is in the control file.
@@ -234,13 +221,14 @@ impl Node {
     /// The point is worked out here, from the primary's history, which does not change within its
     /// epoch: a position computed by the primary for an earlier hello could lie below what has
     /// been acked since.
-    fn take_offer(&mut self, effects: &mut Vec<Effect>) {
+    fn align(&mut self, history: TimelineHistory, effects: &mut Vec<Effect>) {
         let Role::Following(follow) = &mut self.role else { return };
-        if self.persist_done < follow.durable_by {
+        let durable = self.persist_done >= follow.durable_by;
+        // Aligned once in an epoch, a log only grows: what a late answer says is passed over.
+        let awaited = matches!(follow.stage, FollowStage::Aligning) && self.seeding.is_none();
+        if !durable || !awaited {
             return;
         }
-        let FollowStage::Aligning { offered } = &mut follow.stage else { return };
-        let Some(history) = offered.take() else { return };
         let cut = self.log.history.common_point(self.log.end, &history, Lsn::MAX);
         if cut < self.log.commit {
             let (commit, primary) = (self.log.commit, follow.primary.node);
@@ -276,6 +264,9 @@ impl Node {
         {
             assert!(*at == end, "cut at {end} instead of {at}");
             follow.stage = FollowStage::Streaming { history: history.clone() };
+            // What came meanwhile was not taken.
+            follow.hello_at = now;
+            self.say_hello(now, effects);
         }
         self.acknowledge(now, effects);
         self.promise_persisted(effects);

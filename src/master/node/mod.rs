@@ -208,6 +208,7 @@ impl Node {
             }
             Event::Swapped { nonce, outcome } => self.swapped(now, nonce, outcome, effects),
             Event::Seeded { incarnation, log } => self.seeded(now, incarnation, log, effects),
+            Event::NotReleased { reason } => self.not_released(&reason, effects),
             Event::SeedFailed { reason } => self.seed_failed(now, &reason, effects),
             Event::Propose { ticket, payload } => self.propose(now, ticket, payload, effects),
             Event::Request { ticket, request } => self.request(now, ticket, request, effects),
@@ -236,7 +237,7 @@ impl Node {
 
     fn deadline_reached(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.awaiting_release.is_some_and(|(_, until)| now >= until) {
-            self.release_not_seen(effects);
+            self.not_released("the primary did not release its reign in time", effects);
         }
         self.pause_tick(now, effects);
         match &self.role {

@@ -194,12 +194,7 @@ impl Node {
         attempt: u64,
         effects: &mut Vec<Effect>,
     ) {
-        let lease = self.lease();
-        let heard = self.primary_heard.is_some_and(|at| now < at.after(lease));
-        let hears_primary = match &self.role {
-            Role::Following(follow) => heard && follow.primary != from,
-            _ => false,
-        };
+        let hears_primary = self.live_primary(now).is_some_and(|primary| primary != from);
         let reigning = match &self.role {
             Role::Primary(reign) => Some(reign.epoch),
             _ => None,
@@ -214,6 +209,14 @@ impl Node {
             record: self.control.record.clone(),
         };
         effects.push(Effect::Send { to: from.node, message });
+    }
+
+    /// Whom this node follows and has heard within a lease.
+    pub(crate) fn live_primary(&self, now: Instant) -> Option<Member> {
+        match &self.role {
+            Role::Following(follow) if now < self.silent_at() => Some(follow.primary),
+            _ => None,
+        }
     }
 
     pub(crate) fn release_received(

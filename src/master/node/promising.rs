@@ -29,6 +29,11 @@ impl Node {
         now.after(self.lease())
     }
 
+    /// When the primary will have been silent for a lease: never heard, it is silent already.
+    pub(crate) fn silent_at(&self) -> Instant {
+        self.primary_heard.map_or(Instant(0), |at| at.after(self.lease()))
+    }
+
     /// The record that was just learned has another lease than the one before: it is on disk before
     /// anything is acked.
     pub(crate) fn lease_learned(&mut self) {
@@ -41,7 +46,7 @@ impl Node {
     /// Once an alignment: says that the masters are set differently.
     pub(crate) fn compare_leases(&self, effects: &mut Vec<Effect>) {
         let own = self.settings.lease;
-        let Role::Following(Follow { stage: FollowStage::Aligning { .. }, .. }) = &self.role else {
+        let Role::Following(Follow { stage: FollowStage::Aligning, .. }) = &self.role else {
             return;
         };
         let Some(record) = &self.control.record else { return };

@@ -25,8 +25,7 @@ impl Node {
     pub(crate) fn looks_again_at(&self) -> Option<Instant> {
         let record = self.control.record.as_ref()?;
         let left_out = record.member(self.me.node) == Some(self.me) && !record.is_in_sync(self.me);
-        let heard = self.primary_heard.map_or(Instant(0), |at| at.after(self.settings.lease));
-        (self.automatic() && left_out).then(|| heard.max(self.looks_at))
+        (self.automatic() && left_out).then(|| self.silent_at().max(self.looks_at))
     }
 
     pub(crate) fn look_again(&mut self, now: Instant, effects: &mut Vec<Effect>) {

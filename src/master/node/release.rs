@@ -63,9 +63,22 @@ impl Node {
         self.join(now, &reason, effects);
     }
 
-    pub(crate) fn release_not_seen(&mut self, effects: &mut Vec<Effect>) {
+    /// The other side of it: a standby that an operator chose.
+    pub(crate) fn ask_release(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        of: NodeId,
+        effects: &mut Vec<Effect>,
+    ) {
+        let until = now.after(self.settings.release_timeout() * 2);
+        self.awaiting_release = Some((ticket, until));
+        effects.push(Effect::AskRelease { of });
+    }
+
+    pub(crate) fn not_released(&mut self, reason: &str, effects: &mut Vec<Effect>) {
         if let Some((ticket, _)) = self.awaiting_release.take() {
-            Self::refuse_request(ticket, "the primary did not release its reign in time", effects);
+            Self::refuse_request(ticket, reason, effects);
         }
     }
 

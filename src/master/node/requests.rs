@@ -89,6 +89,15 @@ impl Node {
                     Self::refuse_request(ticket, "this standby is being seeded", effects);
                     return;
                 }
+                if self.awaiting_release.is_some() {
+                    Self::refuse_request(ticket, "a takeover is under way on this node", effects);
+                    return;
+                }
+                if let Some(primary) = self.live_primary(now).filter(|_| switchover) {
+                    // It goes on following: what is under way there needs its acks.
+                    self.ask_release(now, ticket, primary.node, effects);
+                    return;
+                }
                 self.stand(now, Cause::Person { ticket, force }, effects);
                 if let Role::TakingOver(attempt) = &mut self.role {
                     attempt.switchover = switchover;
