@@ -63,11 +63,14 @@ pub fn switchover(flags: &Flags) -> Measured {
 }
 
 pub fn host(flags: &Flags) -> Result<Measured, String> {
-    if flags.coordinator == Coordinator::Zookeeper {
-        return Err("not measured: the servers would need hosts of their own".to_owned());
-    }
     let settings = [("ha_max_failovers_per_hour", "1000")];
-    let hosts = Hosts::automatic(2, 1, &settings).ok_or("not measured: see above".to_owned())?;
+    let made = match flags.coordinator {
+        Coordinator::Embedded => Hosts::automatic(2, 1, &settings).map(|hosts| (hosts, None)),
+        Coordinator::Zookeeper => {
+            Hosts::with_zookeeper(2, 1, &settings).map(|(hosts, ensemble)| (hosts, Some(ensemble)))
+        }
+    };
+    let (hosts, _ensemble) = made.ok_or("not measured: see above".to_owned())?;
     let masters = hosts.every_master();
     make_tables(&hosts.connect(&masters).expect("session"));
     let place = hosts.fabric.host(hosts.client()).placer();

@@ -135,7 +135,7 @@ fn a_full_disk_moves_the_reign_and_loses_nothing() {
     fs::create_dir_all(hosts.data_dir(1)).expect("directory");
     hosts.fabric.host(1).mount_disk(&hosts.data_dir(1), 400);
     hosts.make();
-    hosts.enable();
+    hosts.enable("embedded");
     let hosts = Arc::new(hosts);
     let asked = Arc::clone(&hosts);
     let clients = Registers::start(Arc::new(move || asked.connect(&asked.every_master())));

@@ -1,15 +1,19 @@
-//! Real ZooKeeper servers, one or three, each a process with a directory and ports of its own.
+//! Real ZooKeeper servers, one or three, each a process with a directory and ports of its own, on
+//! loopback or each on a host of its own.
 
 use std::fs::{self, File};
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::machine::free_port;
+use crate::namespace::Namespace;
 use crate::wait::{eventually, seconds};
 
 const CLASSES: &str = "/usr/share/java/zookeeper.jar";
@@ -30,9 +34,24 @@ pub struct Ensemble {
 }
 
 struct Server {
+    /// None: loopback.
+    host: Option<Arc<Namespace>>,
     client_port: u16,
     peer_ports: [u16; 2],
     child: Option<Child>,
+}
+
+impl Server {
+    fn address(&self) -> Ipv4Addr {
+        self.host.as_ref().map_or(Ipv4Addr::LOCALHOST, |host| host.address)
+    }
+
+    fn there<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.host {
+            Some(host) => host.run(work),
+            None => work(),
+        }
+    }
 }
 
 impl Ensemble {
@@ -41,15 +60,25 @@ impl Ensemble {
     }
 
     pub fn with_tick(servers: usize, tick_millis: u32) -> Ensemble {
+        Ensemble::of(vec![None; servers], tick_millis)
+    }
+
+    /// A server on each of these.
+    pub fn on(hosts: Vec<Arc<Namespace>>) -> Ensemble {
+        Ensemble::of(hosts.into_iter().map(Some).collect(), 500)
+    }
+
+    fn of(hosts: Vec<Option<Arc<Namespace>>>, tick_millis: u32) -> Ensemble {
         let jar = Path::new(CLASSES).exists();
         assert!(jar, "{CLASSES} is not there; run .ci/setup, or apt-get install zookeeper");
         let folder = tempfile::Builder::new().prefix("aerie-zk").tempdir().expect("directory");
-        let server = |_| Server {
+        let server = |host| Server {
+            host,
             client_port: free_port(),
             peer_ports: [free_port(), free_port()],
             child: None,
         };
-        let servers = (0..servers).map(server).collect();
+        let servers = hosts.into_iter().map(server).collect();
         let mut ensemble = Ensemble { folder, servers, tick_millis };
         ensemble.start_all();
         ensemble
@@ -57,7 +86,7 @@ impl Ensemble {
 
     /// `ha_zookeeper_quorum`.
     pub fn quorum(&self) -> String {
-        let address = |server: &Server| format!("127.0.0.1:{}", server.client_port);
+        let address = |server: &Server| format!("{}:{}", server.address(), server.client_port);
         self.servers.iter().map(address).collect::<Vec<_>>().join(",")
     }
 
@@ -115,16 +144,16 @@ impl Ensemble {
 
     /// As the four-letter command `srvr` tells it.
     fn mode(&self, i: usize) -> Result<String, String> {
-        use std::io::{Read, Write};
+        let server = &self.servers[i];
         let said = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.servers[i].client_port))?;
+            let mut stream = TcpStream::connect((server.address(), server.client_port))?;
             stream.set_read_timeout(Some(seconds(2)))?;
             stream.write_all(b"srvr")?;
             let mut text = String::new();
             stream.read_to_string(&mut text)?;
             Ok(text)
         };
-        let text = said().map_err(|error| error.to_string())?;
+        let text = server.there(said).map_err(|error| error.to_string())?;
         let mode = text.lines().find_map(|line| line.strip_prefix("Mode: "));
         mode.map(str::to_owned).ok_or(text)
     }
@@ -144,20 +173,25 @@ impl Ensemble {
         let mut command = Command::new("java");
         command.args(JVM).args(["-cp", CLASSES, MAIN]).arg(&config).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("log")).stderr(log);
+        if let Some(host) = &self.servers[i].host {
+            host.place(&mut command);
+        }
         self.servers[i].child = Some(command.spawn().expect("java"));
     }
 
     fn configuration(&self, i: usize) -> String {
-        let (directory, port) = (self.directory(i), self.servers[i].client_port);
+        let (server, directory, tick) = (&self.servers[i], self.directory(i), self.tick_millis);
         let mut text = format!(
-            "tickTime={}\ninitLimit=20\nsyncLimit=4\nclientPortAddress=127.0.0.1\n\
-             clientPort={port}\ndataDir={}\n",
-            self.tick_millis,
+            "tickTime={tick}\ninitLimit=20\nsyncLimit=4\nclientPortAddress={}\nclientPort={}\n\
+             dataDir={}\n",
+            server.address(),
+            server.client_port,
             directory.display()
         );
         for (number, server) in (1..).zip(&self.servers).filter(|_| self.servers.len() > 1) {
             let [peer, election] = server.peer_ports;
-            text.push_str(&format!("server.{number}=127.0.0.1:{peer}:{election}\n"));
+            let address = server.address();
+            text.push_str(&format!("server.{number}={address}:{peer}:{election}\n"));
         }
         text
     }

@@ -31,7 +31,7 @@ pub enum Wire {
 type Wires = BTreeMap<(usize, usize), Wire>;
 
 pub struct Fabric {
-    hosts: Arc<Vec<Namespace>>,
+    hosts: Arc<Vec<Arc<Namespace>>>,
     wires: Arc<Mutex<Wires>>,
     stop: Arc<AtomicBool>,
     switch: Option<JoinHandle<()>>,
@@ -41,7 +41,7 @@ impl Fabric {
     /// `None`, with a loud line, where namespaces may not be made (`AERIE_NAMESPACES=required`
     /// makes that a failure).
     pub fn new(count: u8) -> Option<Fabric> {
-        let hosts = (1..=count).map(|number| Namespace::new(address(number)));
+        let hosts = (1..=count).map(|number| Namespace::new(address(number)).map(Arc::new));
         let hosts = match hosts.collect::<std::io::Result<Vec<_>>>() {
             Ok(hosts) => Arc::new(hosts),
             Err(error) => {
@@ -64,7 +64,7 @@ impl Fabric {
     }
 
     /// Numbered from 1.
-    pub fn host(&self, number: u8) -> &Namespace {
+    pub fn host(&self, number: u8) -> &Arc<Namespace> {
         &self.hosts[usize::from(number) - 1]
     }
 
@@ -117,7 +117,7 @@ fn address(number: u8) -> Ipv4Addr {
 type UnderWay = (Instant, u64, usize, Vec<u8>);
 
 struct Switch {
-    hosts: Arc<Vec<Namespace>>,
+    hosts: Arc<Vec<Arc<Namespace>>>,
     wires: Arc<Mutex<Wires>>,
     /// Ordered by arrival, then by the order in which they were sent.
     under_way: BinaryHeap<Reverse<UnderWay>>,

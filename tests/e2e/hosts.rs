@@ -5,12 +5,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::cluster::{IN_SYNC, READY};
+use crate::ensemble::Ensemble;
 use crate::fabric::Fabric;
 use crate::machine::{HAWQ, clean, end_all_of};
 use crate::run::{Outcome, run};
@@ -39,12 +41,34 @@ impl Hosts {
     /// Hosts with settings and nothing else.
     pub fn bare(masters: u8, segments: u8, settings: &[(&str, &str)]) -> Option<Hosts> {
         let fabric = Fabric::new(masters + segments + 1)?;
+        Some(Hosts::over(fabric, (masters, segments), settings))
+    }
+
+    /// With ZooKeeper on three more hosts, which come after the client's; failing over by itself.
+    pub fn with_zookeeper(
+        masters: u8,
+        segments: u8,
+        settings: &[(&str, &str)],
+    ) -> Option<(Hosts, Ensemble)> {
+        let others = masters + segments + 1;
+        let fabric = Fabric::new(others + 3)?;
+        let ensemble = Ensemble::on((1..=3).map(|n| Arc::clone(fabric.host(others + n))).collect());
+        let quorum = ensemble.quorum();
+        let mut settings = settings.to_vec();
+        settings.push(("ha_zookeeper_quorum", &quorum));
+        let hosts = Hosts::over(fabric, (masters, segments), &settings);
+        hosts.make();
+        hosts.enable("zookeeper");
+        Some((hosts, ensemble))
+    }
+
+    fn over(fabric: Fabric, (masters, segments): (u8, u8), settings: &[(&str, &str)]) -> Hosts {
         let folder = tempfile::Builder::new().prefix("aerie-hosts").tempdir().expect("directory");
         let hosts = Hosts { folder, fabric, masters, segments };
         for host in 1..=masters + segments {
             hosts.write_site(host, settings);
         }
-        Some(hosts)
+        hosts
     }
 
     /// The cluster on them.
@@ -73,13 +97,13 @@ impl Hosts {
     /// The same, failing over by itself.
     pub fn automatic(masters: u8, segments: u8, settings: &[(&str, &str)]) -> Option<Hosts> {
         let hosts = Hosts::start(masters, segments, settings)?;
-        hosts.enable();
+        hosts.enable("embedded");
         Some(hosts)
     }
 
-    pub fn enable(&self) {
+    pub fn enable(&self, coordinator: &str) {
         eventually("automatic failover", READY, || {
-            let outcome = self.hawq(1, &["ha", "enable"]);
+            let outcome = self.hawq(1, &["ha", "enable", "--coordinator", coordinator]);
             if outcome.ok() { Ok(()) } else { Err(format!("{outcome:#?}")) }
         });
         self.synchronized();

@@ -39,6 +39,16 @@ fn go_on(clients: &Registers, hosts: &Hosts) {
 #[test]
 fn a_host_that_is_lost_is_replaced_and_comes_back() {
     let Some(hosts) = automatic() else { return };
+    lose_and_mend(hosts);
+}
+
+#[test]
+fn a_host_that_is_lost_is_replaced_through_zookeeper() {
+    let Some((hosts, _ensemble)) = Hosts::with_zookeeper(2, 1, &[]) else { return };
+    lose_and_mend(Arc::new(hosts));
+}
+
+fn lose_and_mend(hosts: Arc<Hosts>) {
     let old = hosts.primary();
     let clients = clients(&hosts);
     go_on(&clients, &hosts);
@@ -97,6 +107,25 @@ fn a_primary_cut_from_all_voters_goes_on_while_its_standby_acks() {
     assert_eq!(hosts.primary(), primary);
     hosts.fabric.mend();
     hosts.synchronized();
+    clients.finish();
+}
+
+#[test]
+fn a_primary_cut_from_zookeeper_goes_on_while_its_standby_acks() {
+    let Some((hosts, _ensemble)) = Hosts::with_zookeeper(2, 1, &[]) else { return };
+    let (hosts, primary) = (Arc::new(hosts), 1);
+    let clients = clients(&hosts);
+    go_on(&clients, &hosts);
+    for server in hosts.client() + 1..=hosts.fabric.count() {
+        hosts.fabric.between(primary, server, Some(Wire::Cut));
+    }
+    go_on(&clients, &hosts);
+    // Longer than any session with ZooKeeper lasts.
+    std::thread::sleep(seconds(12));
+    go_on(&clients, &hosts);
+    assert_eq!(hosts.primary(), primary, "its standby has heard it all the while");
+    hosts.fabric.mend();
+    assert_eq!(hosts.synchronized(), primary);
     clients.finish();
 }
 
