@@ -120,8 +120,11 @@ fn a_primary_cut_from_zookeeper_goes_on_while_its_standby_acks() {
         hosts.fabric.between(primary, server, Some(Wire::Cut));
     }
     go_on(&clients, &hosts);
-    // Longer than any session with ZooKeeper lasts.
-    std::thread::sleep(seconds(12));
+    eventually("trouble with the coordinator", seconds(60), || {
+        let outcome = hosts.hawq(primary, &["ha", "status"]);
+        let told = outcome.stdout.contains("ZooKeeper; node 1: ");
+        if told { Ok(()) } else { Err(format!("{outcome:#?}")) }
+    });
     go_on(&clients, &hosts);
     assert_eq!(hosts.primary(), primary, "its standby has heard it all the while");
     hosts.fabric.mend();
