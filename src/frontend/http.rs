@@ -75,8 +75,8 @@ pub trait Health: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// Nodes, their roles and positions, as this node sees them.
     fn cluster(&self) -> Value;
-    /// The reigns that this node knows of, the first one first.
-    fn history(&self) -> Value;
+    /// The reigns that this node knows of, the first one first. It may read from disk.
+    fn history(&self) -> Result<Value, String>;
 }
 
 type Shown = State<Arc<dyn Health>>;
@@ -202,7 +202,11 @@ async fn cluster(State(health): Shown) -> Response {
 }
 
 async fn history(State(health): Shown) -> Response {
-    axum::Json(health.history()).into_response()
+    match tokio::task::spawn_blocking(move || health.history()).await {
+        Ok(Ok(reigns)) => axum::Json(reigns).into_response(),
+        Ok(Err(reason)) => (StatusCode::INTERNAL_SERVER_ERROR, reason + "\n").into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 #[cfg(test)]

@@ -36,8 +36,8 @@ impl Health for Closed {
         json!({"members": []})
     }
 
-    fn history(&self) -> Value {
-        json!([])
+    fn history(&self) -> Result<Value, String> {
+        Ok(json!([]))
     }
 }
 

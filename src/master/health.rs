@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use crate::catalog::ReadView;
 use crate::frontend::{Check, Health, Http};
+use crate::runtime::error_text;
 
 use super::health_facts::Facts;
 use super::parts::Parts;
 use super::services::rpc_host;
 use super::start::StartError;
-use super::{health_metrics as metrics, health_pages as pages};
+use super::{health_metrics as metrics, health_pages as pages, history};
 
 struct MasterHealth {
     parts: Arc<Parts>,
@@ -69,7 +70,8 @@ impl Health for MasterHealth {
         pages::cluster(&self.facts(), &self.parts.cluster.to_string())
     }
 
-    fn history(&self) -> Value {
-        pages::history(&self.parts.view())
+    fn history(&self) -> Result<Value, String> {
+        let reigns = history::reigns(&self.parts).map_err(|error| error_text(&error))?;
+        Ok(pages::history(&reigns))
     }
 }

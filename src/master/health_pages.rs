@@ -3,8 +3,10 @@
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::types::{ClusterState, Epoch, MemberEntry, NodeId};
+use crate::proto::v1::ReignEntry;
+use crate::types::{ClusterState, Epoch, Lsn, MemberEntry, NodeId};
 
 use super::health_facts::Facts;
 use super::node::{NodeView, StandbyView};
@@ -145,10 +147,10 @@ fn standby(standby: &StandbyView) -> Value {
     })
 }
 
-/// The reigns in the record's history: epoch, node, and where each begins.
-pub(super) fn history(view: &NodeView) -> Value {
-    let entries = view.record.iter().flat_map(|record| record.history.entries());
-    let reign = |(epoch, start): &(Epoch, crate::types::Lsn)| {
+/// Each reign: where it began, when, why, and after which gap, as far as that is known.
+pub(super) fn history(reigns: &[ReignEntry]) -> Value {
+    let reign = |reign: &ReignEntry| {
+        let (epoch, start) = (Epoch(reign.epoch), Lsn(reign.start_lsn));
         json!({
             "timeline": epoch.0,
             "epoch": epoch.to_string(),
@@ -156,9 +158,17 @@ pub(super) fn history(view: &NodeView) -> Value {
             "node": epoch.node().map(NodeId::get),
             "lsn": start.0,
             "start_lsn": start.to_string(),
+            "reason": Some(&reign.cause).filter(|cause| !cause.is_empty()),
+            "timestamp": (reign.at_us > 0).then(|| timestamp(reign.at_us)).flatten(),
+            "gap_us": reign.gap_us,
         })
     };
-    entries.map(reign).collect::<Vec<_>>().into()
+    reigns.iter().map(reign).collect::<Vec<_>>().into()
+}
+
+fn timestamp(micros: i64) -> Option<String> {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok()?;
+    at.format(&Rfc3339).ok()
 }
 
 #[cfg(test)]
@@ -196,9 +206,22 @@ mod tests {
     }
 
     #[test]
-    fn every_reign_is_in_the_history() {
-        let shown = history(&primary());
-        let expected = primary().record.unwrap().history.entries().len();
-        assert_eq!(shown.as_array().unwrap().len(), expected);
+    fn a_reign_tells_when_and_why_it_began() {
+        let known = ReignEntry {
+            epoch: Epoch::new(2, NodeId::new(1).unwrap()).0,
+            node: 1,
+            start_lsn: 0x28,
+            at_us: 1_700_000_000_000_000,
+            cause: "switchover from node 2".to_owned(),
+            gap_us: Some(7_000),
+        };
+        let old = ReignEntry { at_us: 0, cause: String::new(), gap_us: None, ..known.clone() };
+        let shown = history(&[old, known]);
+        assert_eq!(shown[0]["reason"], Value::Null);
+        assert_eq!(shown[0]["timestamp"], Value::Null);
+        assert_eq!(shown[1]["new_leader"], "node1");
+        assert_eq!(shown[1]["reason"], "switchover from node 2");
+        assert_eq!(shown[1]["timestamp"], "2023-11-14T22:13:20Z");
+        assert_eq!((&shown[1]["lsn"], &shown[1]["gap_us"]), (&json!(0x28), &json!(7_000)));
     }
 }

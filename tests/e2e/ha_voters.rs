@@ -81,6 +81,12 @@ fn a_witness_lost_for_good_is_replaced_and_the_cluster_fails_over() {
     assert_eq!(cluster.synchronized().name, new.name);
     writers.finish(&cluster);
     cluster.equal_digests();
+
+    let removed = cluster.hawq(&["init", "standby", "-r", "-a"]).expect("remove the standby");
+    let hint = format!("hawq ha voter add HOST:PORT --replace node{}", number(&old));
+    assert!(removed.contains(&hint), "{removed}");
+    let replace = format!("voter add {lost} --replace node{}", number(&old));
+    says(&cluster, &replace, 0, "the voters are ");
 }
 
 fn sorted(spare: &str) -> String {

@@ -7,7 +7,8 @@
 use std::time::{Duration, Instant};
 
 use aerie::proto::v1::{
-    AdmitRequest, MemberEntry, RemoveRequest, StatusReply, StopMode, StopRequest,
+    AdmitRequest, ClusterState, MemberEntry, RemoveRequest, StatusReply, StopMode, StopRequest,
+    Voter,
 };
 use anyhow::Context;
 
@@ -291,8 +292,22 @@ async fn remove(
         site.save()?;
     }
     stop_removed(environment, report, standby).await;
+    if let Some(voter) = vote_of(&members, standby) {
+        report.warning(&format!(
+            "voter {voter} of the cluster state answers no more; let another vote in its place: \
+             hawq ha voter add HOST:PORT --replace {voter}"
+        ));
+    }
     report.info("Remove standby master finished");
     Ok(true)
+}
+
+/// A voter is one by its own name, member or not.
+fn vote_of(record: &ClusterState, standby: &MemberEntry) -> Option<String> {
+    let voters = [&record.voters, &record.next_voters].into_iter().flatten();
+    let mut voters = voters.flat_map(|set| &set.voters);
+    let own = |voter: &&Voter| voter.host == standby.host && voter.rpc_port == standby.rpc_port;
+    voters.find(own).map(|voter| voter.name.clone())
 }
 
 /// A removed standby has no one to follow; left running it could be taken for one.

@@ -56,8 +56,12 @@ impl Node {
             Self::refuse_requests(requests, reason, effects);
         }
         if let Some(ticket) = self.attempt_cause().and_then(Cause::ticket) {
-            let answer = Answer::Refused { reason: reason.to_owned() };
-            effects.push(Effect::Answer { ticket, answer });
+            Self::refuse_request(ticket, reason, effects);
+        }
+        if let Role::SteppingDown { ticket, .. } = &mut self.role
+            && let Some(ticket) = ticket.take()
+        {
+            Self::refuse_request(ticket, reason, effects);
         }
     }
 

@@ -40,12 +40,12 @@ impl Node {
 
     /// Hands the reign back once all that was accepted is committed and applied, or time is up.
     pub(crate) fn finish_release(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Role::SteppingDown { reign, to, until, ticket } = &self.role else { return };
+        let Role::SteppingDown { reign, to, until, ticket } = &mut self.role else { return };
         let finished = self.log.applied >= self.log.end;
         if !finished && now < *until {
             return;
         }
-        let (epoch, end, to, ticket) = (reign.epoch, self.log.end, *to, *ticket);
+        let (epoch, end, to, ticket) = (reign.epoch, self.log.end, *to, ticket.take());
         let stopped_for = self.settings.release_timeout().saturating_sub(until.since(now));
         self.yielded_until = Some(now.after(self.settings.release_timeout()));
         self.open = false;
