@@ -26,6 +26,8 @@ pub enum Cause {
     Ended { node: NodeId, upto: Epoch },
     /// The primary handed its reign back; `named`: to this very node, at a person's word.
     Release { named: bool },
+    /// The primary let go of its reign, since its log device hung.
+    LetGo,
     /// The cluster leaves manual mode: the record goes into its new coordinator.
     Enable { ticket: Option<u64> },
     /// It does not after all: the new coordinator certainly does not take the record.
@@ -47,6 +49,7 @@ impl Cause {
             | Cause::Silence
             | Cause::Ended { .. }
             | Cause::Release { .. }
+            | Cause::LetGo
             | Cause::Enable { .. }
             | Cause::StayManual { .. } => Authority::Rules,
         }
@@ -55,7 +58,7 @@ impl Cause {
     /// The node stands without being asked by a person, and not from itself.
     #[must_use]
     pub fn by_rule(self) -> bool {
-        matches!(self, Cause::Silence | Cause::Ended { .. } | Cause::Release { .. })
+        matches!(self, Cause::Silence | Cause::Ended { .. } | Cause::Release { .. } | Cause::LetGo)
     }
 
     /// The recorded primary takes over from itself and keeps its set.
@@ -67,9 +70,11 @@ impl Cause {
             | Cause::Enable { .. }
             | Cause::StayManual { .. }
             | Cause::ForcedRestart { .. } => true,
-            Cause::Silence | Cause::Ended { .. } | Cause::Release { .. } | Cause::Person { .. } => {
-                false
-            }
+            Cause::Silence
+            | Cause::Ended { .. }
+            | Cause::Release { .. }
+            | Cause::LetGo
+            | Cause::Person { .. } => false,
         }
     }
 
@@ -211,7 +216,7 @@ impl Attempt {
     /// # Errors
     /// The limit.
     pub fn within(&self, max: u32, record: &ClusterState) -> Result<(), Refusal> {
-        let unplanned = matches!(self.cause, Cause::Silence | Cause::Ended { .. });
+        let unplanned = matches!(self.cause, Cause::Silence | Cause::Ended { .. } | Cause::LetGo);
         let many = unplanned && record.failovers >= max;
         if many { Err(Refusal::TooManyFailovers { max }) } else { Ok(()) }
     }

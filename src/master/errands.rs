@@ -31,6 +31,9 @@ const STALL_MAX: Duration = Duration::from_secs(10);
 
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
+/// The person who asked is told sooner that it is not known.
+const RELEASE_MAX: Duration = Duration::from_secs(60);
+
 pub(super) struct Runner {
     pub(super) tasks: Handle,
     pub(super) directory: DataDir,
@@ -59,14 +62,15 @@ impl Errands for Arc<Runner> {
         });
     }
 
-    fn ask_release(&self, of: NodeId) {
+    fn ask_release(&self, of: NodeId, ticket: u64) {
         let runner = Arc::clone(self);
         self.tasks.spawn(async move {
-            match runner.release(of).await {
+            let asked = tokio::time::timeout(RELEASE_MAX, runner.release(of));
+            match asked.await.unwrap_or_else(|_| Err("no answer".to_owned())) {
                 Ok(Outcome { ok: true, .. }) => {}
                 Ok(Outcome { text, .. }) => {
                     let reason = format!("node {of} does not release its reign: {text}");
-                    runner.inbox.report(Event::NotReleased { reason });
+                    runner.inbox.report(Event::NotReleased { ticket, reason });
                 }
                 // It may do so yet.
                 Err(reason) => tracing::warn!("node {of} was asked for its reign: {reason}"),

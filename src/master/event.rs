@@ -87,6 +87,7 @@ pub enum Event {
     },
     /// The primary said no to `AskRelease`.
     NotReleased {
+        ticket: u64,
         reason: String,
     },
     SeedFailed {
@@ -182,6 +183,7 @@ pub enum Effect {
     /// Ask the primary, as an operator would, to release its reign to this node.
     AskRelease {
         of: NodeId,
+        ticket: u64,
     },
     /// Try the operator's fencing methods on an old primary, then report `Fenced`.
     FenceOld {
@@ -320,7 +322,7 @@ impl fmt::Display for Event {
             Event::Seeded { incarnation, log } => {
                 write!(f, "seeded incarnation={incarnation} end={}", log.end)
             }
-            Event::NotReleased { reason } => write!(f, "not-released reason={reason}"),
+            Event::NotReleased { reason, .. } => write!(f, "not-released reason={reason}"),
             Event::SeedFailed { reason } => write!(f, "seed-failed reason={reason}"),
             Event::Propose { ticket, payload } => {
                 write!(f, "propose ticket={ticket} bytes={}", payload.len())
@@ -350,7 +352,7 @@ impl fmt::Display for Effect {
             Effect::Cut { at } => write!(f, "cut at={at}"),
             Effect::Ship { to, from, .. } => write!(f, "ship to={to} from={from}"),
             Effect::Send { to, message } => write!(f, "send to={to} {message}"),
-            Effect::AskRelease { of } => write!(f, "ask-release of={of}"),
+            Effect::AskRelease { of, .. } => write!(f, "ask-release of={of}"),
             Effect::FenceOld { old, reign } => {
                 write!(f, "fence-old node={} epoch={} reign={reign}", old.node, old.epoch)
             }

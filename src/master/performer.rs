@@ -36,7 +36,7 @@ pub(super) trait Errands: Send + Sync + 'static {
     /// Fetch a checkpoint from `from` and become another life of this node.
     fn seed(&self, from: NodeId);
     /// Ask `of`, as an operator would, to release its reign to this node.
-    fn ask_release(&self, of: NodeId);
+    fn ask_release(&self, of: NodeId, ticket: u64);
 }
 
 pub(super) struct Performer<D: Disk> {
@@ -102,7 +102,7 @@ impl<D: Disk> World for Performer<D> {
                 self.gathered.ships.push(stretch);
             }
             Effect::Send { to, message } => self.send(to, message),
-            Effect::AskRelease { of } => self.errands.ask_release(of),
+            Effect::AskRelease { of, ticket } => self.errands.ask_release(of, ticket),
             Effect::Apply { lsn } => self.gathered.apply = self.gathered.apply.max(Some(lsn)),
             Effect::Persist { ticket, control } => {
                 let write = ControlWrite { ticket, control };

@@ -113,11 +113,18 @@ fn messages() -> Vec<Message> {
         Message::Inquiry { attempt: 3 },
         answer(None, None),
         answer(Some(Epoch::ZERO), record),
-        Message::Release { epoch, end: Lsn(11), to: None, stopped_for: Duration::ZERO },
+        Message::Release {
+            epoch,
+            end: Lsn(11),
+            to: None,
+            planned: false,
+            stopped_for: Duration::ZERO,
+        },
         Message::Release {
             epoch,
             end: Lsn(11),
             to: Some(node(9)),
+            planned: true,
             stopped_for: Duration::from_micros(77),
         },
     ]

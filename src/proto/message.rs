@@ -116,9 +116,9 @@ impl From<Message> for Wire {
                 followed_epoch: followed.0, promised_epoch: promised.0, flush_lsn: flush_lsn.0,
                 record: record.map(Into::into),
             }),
-            Message::Release { epoch, end, to, stopped_for } => Wire::Release(v1::Release {
+            Message::Release { epoch, end, to, planned, stopped_for } => Wire::Release(v1::Release {
                 epoch: epoch.0, end_lsn: end.0, to: to.map_or(0, |node| u32::from(node.get())),
-                stopped_for_us: u64::try_from(stopped_for.as_micros()).unwrap_or(u64::MAX),
+                stopped_for_us: u64::try_from(stopped_for.as_micros()).unwrap_or(u64::MAX), planned,
             }),
         }
     }
@@ -239,6 +239,7 @@ impl TryFrom<v1::Release> for Message {
                 0 => None,
                 node => Some(node_id("to", node)?),
             },
+            planned: release.planned,
             stopped_for: Duration::from_micros(release.stopped_for_us),
         })
     }

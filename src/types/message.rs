@@ -69,7 +69,7 @@ pub enum Message {
     },
     /// The primary has stopped acknowledging and reading and hands its reign back.
     /// Nothing new has been accepted for `stopped_for`.
-    Release { epoch: Epoch, end: Lsn, to: Option<NodeId>, stopped_for: Duration },
+    Release { epoch: Epoch, end: Lsn, to: Option<NodeId>, planned: bool, stopped_for: Duration },
 }
 
 impl fmt::Display for Message {

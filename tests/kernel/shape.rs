@@ -12,6 +12,7 @@ use crate::master::node::ended::Ended;
 use crate::master::node::follow::{Follow, FollowStage};
 use crate::master::node::log::Log;
 use crate::master::node::reign::{PendingChange, Reign};
+use crate::master::node::release::{Awaiting, Releasing};
 use crate::master::node::{Node, NodeSettings, Role, Seeding};
 use crate::replication::Progress;
 use crate::types::{Epoch, Instant, Message};
@@ -84,7 +85,10 @@ impl<H: Hasher> Shape<'_, H> {
         let lease = self.settings.lease;
         self.put(primary_heard.is_some());
         self.since(primary_heard.unwrap_or(Instant(0)), lease);
-        self.ahead_if(awaiting_release.map(|(_, until)| until));
+        if let Some(Awaiting { ticket: _, of, reading, until }) = awaiting_release {
+            self.put((of, reading.is_some()));
+            self.ahead(*until);
+        }
         self.ahead_if(*yielded_until);
         self.put(ended.map(|Ended { member, upto }| (member, upto)));
         assert!(pausing.is_none(), "nobody pauses in the model");
@@ -197,6 +201,7 @@ impl<H: Hasher> Shape<'_, H> {
             change,
             change_not_before,
             requests,
+            releasing,
             turn,
             voting,
             removing,
@@ -218,6 +223,10 @@ impl<H: Hasher> Shape<'_, H> {
         assert!(*forgives_at > self.now, "no run of the model is long enough to forgive");
         self.ahead_if(*opens_not_before);
         self.ahead(*reads_at);
+        if let Some(Releasing { ticket: _, to, reading: _, until }) = releasing {
+            self.put(to);
+            self.ahead(*until);
+        }
         self.ahead(*change_not_before);
         self.ahead(*heartbeat_at);
         standbys.values().for_each(|progress| self.progress(progress));
@@ -293,7 +302,9 @@ impl<H: Hasher> Shape<'_, H> {
                 self.put((live, reigning, hears_primary, followed, promised));
                 self.put((flush_lsn, record));
             }
-            Message::Release { epoch, end, to, stopped_for: _ } => self.put((epoch, end, to)),
+            Message::Release { epoch, end, to, planned, stopped_for: _ } => {
+                self.put((epoch, end, to, planned));
+            }
         }
     }
 }

@@ -77,7 +77,8 @@ impl World {
                 Effect::Seed { from, .. } => {
                     self.soon(5_000, 400_000, Action::Seed { host: id, life, from });
                 }
-                Effect::AskRelease { of } => {
+                Effect::AskRelease { of, ticket } => {
+                    self.hosts.get_mut(&id).unwrap().asks_release = ticket;
                     let (ticket, request) = (asked_by(id), Request::Release { to: Some(id) });
                     let event = Event::Request { ticket, request };
                     let life = self.hosts[&of].life;
@@ -116,7 +117,7 @@ impl World {
     fn release_refused(&mut self, ticket: u64, reason: String) {
         let asking = self.hosts.iter().find(|(id, _)| asked_by(**id) == ticket);
         if let Some((host, life)) = asking.map(|(id, host)| (*id, host.life)) {
-            let event = Event::NotReleased { reason };
+            let event = Event::NotReleased { ticket: self.hosts[&host].asks_release, reason };
             self.soon(200, 5_000, Action::Local { host, life, event });
         }
     }

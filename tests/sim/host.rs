@@ -34,6 +34,8 @@ pub struct Host {
     /// A read that waits for its confirmation: when it came (this clock), what was acked by then.
     pub reading: Option<(Instant, Lsn)>,
     pub flush_slow: bool,
+    /// For whom it asks the primary to hand its reign over.
+    pub asks_release: u64,
     pub fts: Machine,
     pub fts_wake: Option<Instant>,
     /// When it was last started or woken: what came before may still be waiting.
@@ -59,6 +61,7 @@ impl Host {
             asking: Asking::new(member.node),
             reading: None,
             flush_slow: false,
+            asks_release: 0,
             fts: machine(),
             fts_wake: None,
             woke: Instant(0),

@@ -84,7 +84,7 @@ impl Node {
 
     /// The boot clock tells the attempts of this process from those of the one before it: a late
     /// answer to a question of an earlier life must not count in this one.
-    fn number_attempt(&mut self, now: Instant) {
+    pub(crate) fn number_attempt(&mut self, now: Instant) {
         self.attempts = (self.attempts + 1).max(now.0);
     }
 
@@ -213,7 +213,7 @@ impl Node {
         let complete = attempt.complete(self.me, record);
         // Handed back by the primary itself: only those of its set are still waited for.
         let given = self.handed_back
-            && matches!(attempt.cause, Cause::Release { .. } | Cause::Person { .. });
+            && matches!(attempt.cause, Cause::Release { .. } | Cause::LetGo | Cause::Person { .. });
         let enough = complete || given && attempt.heard_the_set(self.me, record);
         match verdict {
             // More answers may yet confirm a damaged tail.

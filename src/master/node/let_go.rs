@@ -25,7 +25,7 @@ impl Node {
         let (epoch, end) = (reign.epoch, self.log.flushed);
         self.yielded_until = Some(now.after(self.settings.release_timeout()));
         for to in self.others() {
-            let message = Message::Release { epoch, end, to: None, stopped_for };
+            let message = Message::Release { epoch, end, to: None, planned: false, stopped_for };
             effects.push(Effect::Send { to, message });
         }
         self.join(now, &text, effects);

@@ -33,6 +33,8 @@ impl Node {
                         Some(Unfenced { node: record.primary, epoch: record.epoch });
                 }
             }
+            // It has closed by itself.
+            Cause::LetGo => proposed.failovers = record.failovers.saturating_add(1),
             // Who types it answers for the old primary.
             Cause::Person { .. } => {
                 proposed.failovers = 0;

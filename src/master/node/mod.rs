@@ -31,7 +31,7 @@ mod reading;
 mod reads;
 pub(crate) mod reign;
 mod rejoin;
-mod release;
+pub(crate) mod release;
 mod requests;
 mod seeding;
 mod settings;
@@ -57,6 +57,7 @@ use follow::Follow;
 use log::Log;
 use pause::Pausing;
 use reign::Reign;
+use release::Awaiting;
 
 /// What this node is. A primary without an epoch and a set, or a candidate without an attempt,
 /// cannot be built.
@@ -104,7 +105,7 @@ pub struct Node {
     /// Sessions are open (between `Open` and `Close`), also while the node takes over again.
     pub(crate) open: bool,
     /// An operator's switchover waits for the primary to release its reign.
-    pub(crate) awaiting_release: Option<(u64, Instant)>,
+    pub(crate) awaiting_release: Option<Awaiting>,
     /// This node gave its reign away: it does not stand again before then.
     pub(crate) yielded_until: Option<Instant>,
     /// The operator asked this old primary to follow (`ha_auto_rejoin = off`).
@@ -208,7 +209,7 @@ impl Node {
             }
             Event::Swapped { nonce, outcome } => self.swapped(now, nonce, outcome, effects),
             Event::Seeded { incarnation, log } => self.seeded(now, incarnation, log, effects),
-            Event::NotReleased { reason } => self.not_released(&reason, effects),
+            Event::NotReleased { ticket, reason } => self.not_released(ticket, &reason, effects),
             Event::SeedFailed { reason } => self.seed_failed(now, &reason, effects),
             Event::Propose { ticket, payload } => self.propose(now, ticket, payload, effects),
             Event::Request { ticket, request } => self.request(now, ticket, request, effects),
@@ -230,15 +231,13 @@ impl Node {
             Role::Primary(reign) => Some(self.reign_deadline(reign)),
             Role::SteppingDown { reign, until, .. } => Some(self.reign_deadline(reign).min(*until)),
         };
-        let release = self.awaiting_release.map(|(_, until)| until);
+        let release = self.awaiting_release.as_ref().map(|awaiting| awaiting.until);
         let pausing = self.pausing.as_ref().map(Pausing::deadline);
         [role, release, pausing].into_iter().flatten().min()
     }
 
     fn deadline_reached(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if self.awaiting_release.is_some_and(|(_, until)| now >= until) {
-            self.not_released("the primary did not release its reign in time", effects);
-        }
+        self.release_overdue(now, effects);
         self.pause_tick(now, effects);
         match &self.role {
             Role::Joining { again_at, .. } => {
@@ -277,8 +276,8 @@ impl Node {
             answer @ Message::InquiryAnswer { .. } => {
                 self.inquiry_answered(now, from, answer, effects);
             }
-            Message::Release { epoch, to, stopped_for, .. } => {
-                self.release_received(now, from, (epoch, to, stopped_for), effects);
+            Message::Release { epoch, to, planned, stopped_for, .. } => {
+                self.release_received(now, from, (epoch, to, planned), stopped_for, effects);
             }
             from_primary => self.primary_spoke(now, from, from_primary, effects),
         }

@@ -9,6 +9,7 @@ use crate::types::{
 };
 
 use super::super::event::{Effect, Level};
+use super::release::Awaiting;
 use super::requests::Change;
 use super::{Node, Role};
 
@@ -223,7 +224,8 @@ impl Node {
         &mut self,
         now: Instant,
         from: Member,
-        (epoch, to, stopped_for): (Epoch, Option<NodeId>, Duration),
+        (epoch, to, planned): (Epoch, Option<NodeId>, bool),
+        stopped_for: Duration,
         effects: &mut Vec<Effect>,
     ) {
         let current = epoch == self.control.followed && epoch.node() == Some(from.node);
@@ -235,13 +237,14 @@ impl Node {
         self.limited_until = now;
         self.handed_back = true;
         self.unserved_since = Some(now.before(stopped_for));
-        if let Some((ticket, _)) = self.awaiting_release.take() {
+        if let Some(Awaiting { ticket, .. }) = self.awaiting_release.take() {
             self.stand(now, Cause::Person { ticket, force: false }, effects);
         } else if self.automatic() && matches!(self.role, Role::Following(_)) {
             // Without a name the others go in the order of their priority.
             let named = to.is_some();
             if named || self.stands_at().is_some_and(|at| now >= at) {
-                self.stand(now, Cause::Release { named }, effects);
+                let cause = if planned { Cause::Release { named } } else { Cause::LetGo };
+                self.stand(now, cause, effects);
             }
         }
     }

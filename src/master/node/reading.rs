@@ -101,6 +101,7 @@ impl Node {
         } else {
             self.dethroned_by(now, &record, effects);
         }
+        self.read_before_release(now, number, effects);
     }
 
     /// The attempt has asked the coordinator that the cluster is on its way to.
@@ -150,6 +151,7 @@ impl Node {
         effects: &mut Vec<Effect>,
     ) {
         let retry = self.coordinator_timeout();
+        self.unread_before_release(number, reason, effects);
         let Role::TakingOver(attempt) = &mut self.role else { return };
         if attempt.number != number {
             return;

@@ -11,6 +11,7 @@ use super::super::ReignNote;
 use super::super::event::{Answer, Effect, Level, Payload, Rejection};
 use super::enabling::Turn;
 use super::fencing::Fencing;
+use super::release::Releasing;
 use super::requests::Change;
 use super::voters::Voting;
 use super::{Node, Role};
@@ -45,6 +46,8 @@ pub(crate) struct Reign {
     /// After a change that failed, the next one is not tried before then.
     pub(crate) change_not_before: Instant,
     pub(crate) requests: VecDeque<(u64, Change)>,
+    /// The reign is to be handed back, once the record has been read.
+    pub(crate) releasing: Option<Releasing>,
     /// The way out of manual mode.
     pub(crate) turn: Option<Turn>,
     pub(crate) voting: Option<Voting>,
@@ -105,7 +108,9 @@ impl Reign {
         let turn = self.turn.take().and_then(|turn| turn.ticket);
         let voting = self.voting.take().map(|voting| voting.ticket);
         let others = turn.into_iter().chain(voting).map(|ticket| (ticket, Change::Nothing));
-        self.requests.drain(..).chain(pending).chain(others).collect()
+        // Nothing was done about it yet.
+        let releasing = self.releasing.take().map(|asked| (asked.ticket, Change::Opened));
+        self.requests.drain(..).chain(pending).chain(others).chain(releasing).collect()
     }
 }
 
@@ -133,7 +138,7 @@ impl Node {
     ) {
         let epoch = record.epoch;
         let cause = self.attempt_cause().unwrap_or(Cause::Restart);
-        let awaited = self.awaiting_release.take().map(|(ticket, _)| ticket);
+        let awaited = self.awaiting_release.take().map(|awaiting| awaiting.ticket);
         let (note, unserved_since) = self.reign_note(epoch, cause);
         assert!(epoch > self.control.followed, "a reign begins above every epoch followed");
         let text = format!("primary epoch={epoch} lsn={} {record}", self.log.end);
@@ -177,6 +182,7 @@ impl Node {
             change: None,
             change_not_before: now,
             requests: VecDeque::new(),
+            releasing: None,
             removing: false,
             nonces: 0,
             heartbeat_at: now,
@@ -341,6 +347,7 @@ impl Node {
         let mut at = reign.heartbeat_at;
         at = reign.fencing_deadline().map_or(at, |due| at.min(due));
         at = reign.opens_not_before.map_or(at, |opens| at.min(opens));
+        at = reign.releasing.as_ref().map_or(at, |asked| at.min(asked.until));
         if let Some(change) = &reign.change {
             at = change.again_at.map_or(at, |again| at.min(again));
         }

@@ -1,5 +1,8 @@
 //! Handing the reign back: at an operator's word the primary finishes what it has accepted and
 //! tells the others, of whom the named one takes over at once.
+//!
+//! Whoever lets go and whoever is to take over read the record first: with a coordinator that does
+//! not answer nobody could take over, not even the old primary again.
 
 use crate::ha::Cause;
 use crate::types::{Epoch, Instant, Message, NodeId};
@@ -7,6 +10,25 @@ use crate::types::{Epoch, Instant, Message, NodeId};
 use super::super::ReignNote;
 use super::super::event::{Answer, Effect, Level};
 use super::{Node, Role};
+
+/// An open primary that will hand its reign back when the record has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Releasing {
+    pub(crate) ticket: u64,
+    pub(crate) to: Option<NodeId>,
+    pub(crate) reading: u64,
+    pub(crate) until: Instant,
+}
+
+/// A standby that an operator chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Awaiting {
+    pub(crate) ticket: u64,
+    pub(crate) of: NodeId,
+    /// The primary is asked when this reading has been answered.
+    pub(crate) reading: Option<u64>,
+    pub(crate) until: Instant,
+}
 
 impl Node {
     pub(crate) fn release(
@@ -16,25 +38,101 @@ impl Node {
         to: Option<NodeId>,
         effects: &mut Vec<Effect>,
     ) {
+        if let Err(reason) = self.may_release(to) {
+            Self::refuse_request(ticket, reason, effects);
+            return;
+        }
+        if !self.automatic() {
+            self.begin_release(now, ticket, to, effects);
+            return;
+        }
+        self.number_attempt(now);
+        let (reading, until) = (self.attempts, now.after(self.coordinator_timeout() * 2));
+        if let Some(reign) = self.reign_mut() {
+            reign.releasing = Some(Releasing { ticket, to, reading, until });
+        }
+        self.read_record(reading, None, effects);
+    }
+
+    fn may_release(&self, to: Option<NodeId>) -> Result<(), &'static str> {
+        let Role::Primary(reign) = &self.role else {
+            return Err("this node is not an open primary");
+        };
+        let able = |node: NodeId| {
+            node != self.me.node
+                && reign.record.member(node).is_some_and(|member| reign.sync.requires(member))
+        };
+        match to {
+            _ if !reign.opened => Err("this node is not an open primary"),
+            _ if reign.record.enabling.is_some() => {
+                Err("automatic mode is being enabled; try again")
+            }
+            _ if reign.releasing.is_some() => Err("it is being asked for its reign already"),
+            Some(node) if !able(node) => Err("that node is not in the in-sync set"),
+            Some(_) => Ok(()),
+            None if !self.automatic() => {
+                Err("in manual mode nobody takes over by itself: name the standby that is to")
+            }
+            None if self.paused() => {
+                Err("takeovers are paused, so that nobody takes over: name the standby that is to")
+            }
+            None if !reign.record.members.keys().any(|node| able(*node)) => {
+                Err("no other node is in the in-sync set")
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn begin_release(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        to: Option<NodeId>,
+        effects: &mut Vec<Effect>,
+    ) {
         let until = now.after(self.settings.release_timeout());
-        match &self.role {
-            Role::Primary(reign) if reign.record.enabling.is_some() => {
-                Self::refuse_request(ticket, "automatic mode is being enabled; try again", effects);
+        if let Role::Primary(reign) = &self.role {
+            let (reign, ticket) = (reign.clone(), Some(ticket));
+            self.role = Role::SteppingDown { reign, to, until, ticket };
+            self.finish_release(now, effects);
+        }
+    }
+
+    /// The coordinator answers, so that the reign may move.
+    pub(crate) fn read_before_release(
+        &mut self,
+        now: Instant,
+        number: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let asked =
+            self.reign_mut().and_then(|reign| reign.releasing.take_if(|r| r.reading == number));
+        if let Some(Releasing { ticket, to, .. }) = asked {
+            match self.may_release(to) {
+                Ok(()) => self.begin_release(now, ticket, to, effects),
+                Err(reason) => Self::refuse_request(ticket, reason, effects),
             }
-            Role::Primary(reign) if reign.opened => {
-                let able = |node: &NodeId| {
-                    reign.record.member(*node).is_some_and(|member| reign.sync.requires(member))
-                };
-                if to.is_some_and(|node| !able(&node)) {
-                    Self::refuse_request(ticket, "that node is not in the in-sync set", effects);
-                    return;
-                }
-                let reign = reign.clone();
-                let ticket = Some(ticket);
-                self.role = Role::SteppingDown { reign, to, until, ticket };
-                self.finish_release(now, effects);
-            }
-            _ => Self::refuse_request(ticket, "this node is not an open primary", effects),
+        }
+        let awaiting = self.awaiting_release.as_mut().filter(|it| it.reading == Some(number));
+        if let Some(Awaiting { ticket, of, reading, .. }) = awaiting {
+            *reading = None;
+            effects.push(Effect::AskRelease { of: *of, ticket: *ticket });
+        }
+    }
+
+    pub(crate) fn unread_before_release(
+        &mut self,
+        number: u64,
+        reason: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let asked =
+            self.reign_mut().and_then(|reign| reign.releasing.take_if(|r| r.reading == number));
+        let awaiting = self.awaiting_release.take_if(|it| it.reading == Some(number));
+        let tickets = asked.map(|it| it.ticket).into_iter().chain(awaiting.map(|it| it.ticket));
+        for ticket in tickets {
+            let reason = format!("nobody could take over: {reason}");
+            Self::refuse_request(ticket, &reason, effects);
         }
     }
 
@@ -52,7 +150,7 @@ impl Node {
         let reason = "the reign was handed back".to_owned();
         effects.push(Effect::Close { reason: reason.clone() });
         for node in self.others() {
-            let message = Message::Release { epoch, end, to, stopped_for };
+            let message = Message::Release { epoch, end, to, planned: true, stopped_for };
             effects.push(Effect::Send { to: node, message });
         }
         let text = format!("released epoch={epoch} lsn={end}");
@@ -63,7 +161,22 @@ impl Node {
         self.join(now, &reason, effects);
     }
 
-    /// The other side of it: a standby that an operator chose.
+    /// It goes on following meanwhile: what is under way at the primary needs its acks.
+    pub(crate) fn await_release(
+        &mut self,
+        now: Instant,
+        ticket: u64,
+        of: NodeId,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.number_attempt(now);
+        let reading = self.attempts;
+        let until = now.after(self.settings.release_timeout() * 2 + self.coordinator_timeout() * 4);
+        self.awaiting_release = Some(Awaiting { ticket, of, reading: Some(reading), until });
+        self.read_record(reading, Some(Cause::Person { ticket, force: false }), effects);
+    }
+
+    /// It has read the record and met the primary by standing.
     pub(crate) fn ask_release(
         &mut self,
         now: Instant,
@@ -71,14 +184,31 @@ impl Node {
         of: NodeId,
         effects: &mut Vec<Effect>,
     ) {
-        let until = now.after(self.settings.release_timeout() * 2);
-        self.awaiting_release = Some((ticket, until));
-        effects.push(Effect::AskRelease { of });
+        let until = now.after(self.settings.release_timeout() * 2 + self.coordinator_timeout() * 2);
+        self.awaiting_release = Some(Awaiting { ticket, of, reading: None, until });
+        effects.push(Effect::AskRelease { of, ticket });
     }
 
-    pub(crate) fn not_released(&mut self, reason: &str, effects: &mut Vec<Effect>) {
-        if let Some((ticket, _)) = self.awaiting_release.take() {
+    pub(crate) fn not_released(&mut self, ticket: u64, reason: &str, effects: &mut Vec<Effect>) {
+        if self.awaiting_release.take_if(|it| it.ticket == ticket).is_some() {
             Self::refuse_request(ticket, reason, effects);
+        }
+    }
+
+    pub(crate) fn release_overdue(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let asked = self.reign_mut().and_then(|reign| reign.releasing.take_if(|r| now >= r.until));
+        if let Some(Releasing { ticket, .. }) = asked {
+            Self::refuse_request(ticket, "the coordinator does not answer", effects);
+        }
+        if let Some(awaiting) = self.awaiting_release.take_if(|it| now >= it.until) {
+            let Awaiting { ticket, of, reading, .. } = awaiting;
+            match reading {
+                Some(_) => Self::refuse_request(ticket, "the coordinator does not answer", effects),
+                None => {
+                    let reason = format!("node {of} has not handed its reign over in time");
+                    Self::leave_open(ticket, &reason, effects);
+                }
+            }
         }
     }
 
@@ -95,6 +225,7 @@ impl Node {
             Cause::Ended { node, .. } => format!("failover: the process of node {node} ended"),
             Cause::Release { named: true } => format!("switchover from node {primary}"),
             Cause::Release { named: false } => format!("node {primary} handed its reign back"),
+            Cause::LetGo => format!("failover: the log device of node {primary} hung"),
             Cause::Person { force: false, .. } if self.handed_back => {
                 format!("switchover from node {primary}")
             }

@@ -94,8 +94,7 @@ impl Node {
                     return;
                 }
                 if let Some(primary) = self.live_primary(now).filter(|_| switchover) {
-                    // It goes on following: what is under way there needs its acks.
-                    self.ask_release(now, ticket, primary.node, effects);
+                    self.await_release(now, ticket, primary.node, effects);
                     return;
                 }
                 self.stand(now, Cause::Person { ticket, force }, effects);
