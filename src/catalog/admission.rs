@@ -27,10 +27,13 @@ pub(crate) const SEQUENCE_BITS: u32 = 40;
 /// Why a transaction may not be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Its id is not of this reign, or there is no reign here.
+    NobodyReigns,
+    /// Its id is of an earlier one.
     NotOfThisReign,
     /// Another one was first, at a row of this relation; `None`: it is too old to be sure.
-    Conflict { relation: Option<u32> },
+    Conflict {
+        relation: Option<u32>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,8 +134,9 @@ impl Admission {
     }
 
     fn check(&self, transaction: &Transaction) -> Result<(), Refusal> {
-        let of_this_reign = self.reign == Some(transaction.xid >> SEQUENCE_BITS);
-        let bootstrap = transaction.xid == BOOTSTRAP_XID && self.reign.is_some();
+        let Some(reign) = self.reign else { return Err(Refusal::NobodyReigns) };
+        let of_this_reign = reign == transaction.xid >> SEQUENCE_BITS;
+        let bootstrap = transaction.xid == BOOTSTRAP_XID;
         if !of_this_reign && !bootstrap || self.in_flight.contains_key(&transaction.xid) {
             return Err(Refusal::NotOfThisReign);
         }

@@ -90,7 +90,7 @@ fn another_reign_or_none_is_refused() {
     assert_eq!(admission.admit(&stale), Err(Refusal::Conflict { relation: None }));
     let mut nobody = Admission::default();
     let none = transaction(&mut nobody, 100, b"a", &[]);
-    assert_eq!(nobody.admit(&none), Err(Refusal::NotOfThisReign));
+    assert_eq!(nobody.admit(&none), Err(Refusal::NobodyReigns));
 }
 
 #[test]

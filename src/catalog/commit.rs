@@ -19,6 +19,9 @@ pub enum CommitError {
     NotPrimary { primary: Option<String> },
     #[error("cannot commit now: {reason}")]
     NotNow { reason: String },
+    /// The same node has taken over from itself; what it had in hand was logged or is void.
+    #[error("could not serialize access: the primary has begun a new reign meanwhile")]
+    NewReign,
     #[error("could not serialize access due to concurrent update")]
     Conflict { relation: String },
     /// It stands in the log and may or may not be committed.

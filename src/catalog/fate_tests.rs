@@ -96,7 +96,7 @@ fn the_fate_of_a_transaction_can_be_told() {
     assert_eq!(status(&standby, transaction.xid), XactStatus::Aborted);
     assert_eq!(standby.catalog.begin().xid(), 2 << SEQUENCE_BITS | 1);
     let refused = standby.catalog.admit(&transaction);
-    assert!(matches!(refused, Err(CommitError::NotPrimary { .. })));
+    assert_eq!(refused, Err(CommitError::NewReign));
 }
 
 #[test]

@@ -140,7 +140,8 @@ impl Catalog {
             Err(refused) => refused,
         };
         Err(match refused {
-            Refusal::NotOfThisReign => CommitError::NotPrimary { primary: None },
+            Refusal::NobodyReigns => CommitError::NotPrimary { primary: None },
+            Refusal::NotOfThisReign => CommitError::NewReign,
             Refusal::Conflict { relation } => {
                 CommitError::Conflict { relation: self.relation_text(relation) }
             }

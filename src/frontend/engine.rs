@@ -172,6 +172,9 @@ fn of_commit(error: &CommitError) -> (Severity, Option<String>, Option<String>) 
             (Severity::Error, None, hint)
         }
         CommitError::NotNow { .. } => (Severity::Error, None, hint("Try again in a moment.")),
+        CommitError::NewReign => {
+            (Severity::Error, None, hint("The transaction might succeed if retried."))
+        }
         CommitError::Conflict { relation } => {
             let detail = format!("Another transaction has changed \"{relation}\".");
             (Severity::Error, Some(detail), hint("The transaction might succeed if retried."))

@@ -17,7 +17,7 @@ pub fn of_commit(error: &CommitError) -> SqlState {
     match error {
         CommitError::NotPrimary { .. } => SqlState::ReadOnlySqlTransaction,
         CommitError::NotNow { .. } => SqlState::CannotConnectNow,
-        CommitError::Conflict { .. } => SqlState::SerializationFailure,
+        CommitError::NewReign | CommitError::Conflict { .. } => SqlState::SerializationFailure,
         CommitError::Unknown { .. } => SqlState::TransactionResolutionUnknown,
         CommitError::Terminated => SqlState::AdminShutdown,
     }

@@ -138,7 +138,8 @@ static TABLE: [Row; 63] = [
     row(SqlState::InvalidCatalogName, "3D000", "invalid_catalog_name",
         "a database that does not exist"),
     row(SqlState::SerializationFailure, "40001", "serialization_failure",
-        "a conflict with a concurrent change; certainly not applied, try again"),
+        "a conflict with a concurrent change, or the primary took over from itself; certainly not \
+         applied, try again"),
     row(SqlState::InsufficientPrivilege, "42501", "insufficient_privilege",
         "the role may not do that"),
     row(SqlState::SyntaxError, "42601", "syntax_error",

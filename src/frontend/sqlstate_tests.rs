@@ -13,6 +13,7 @@ fn commit_errors_row_by_row() {
     let rows = [
         (CommitError::NotPrimary { primary: None }, "25006"),
         (CommitError::NotNow { reason: text() }, "57P03"),
+        (CommitError::NewReign, "40001"),
         (CommitError::Conflict { relation: text() }, "40001"),
         (CommitError::Unknown { xid: 7, reason: text() }, "08007"),
         (CommitError::Terminated, "57P01"),

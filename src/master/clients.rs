@@ -20,7 +20,6 @@ use super::data_dir::DataDir;
 use super::live::LiveServer;
 use super::node::NodeView;
 use super::parts::{Parts, StopMode};
-use super::status::is_open_primary;
 
 const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -131,7 +130,8 @@ fn gate(parts: &Parts, view: &NodeView, stopping: bool) -> Gate {
     if stopping {
         return Gate::ShuttingDown;
     }
-    if is_open_primary(view) {
+    // Also while it takes over from itself: statements wait at the door, and sessions go on.
+    if view.open {
         let filled = *parts.filled.borrow();
         let reason = "the catalog is being filled".to_owned();
         return if filled { Gate::Primary } else { Gate::Starting { reason } };

@@ -64,6 +64,11 @@ impl Door {
         }
     }
 
+    /// Never lengthens it.
+    pub(super) fn narrow(&self, until: Option<Instant>) {
+        self.readable_until.fetch_min(until.unwrap_or_default().0, Ordering::AcqRel);
+    }
+
     /// True when nobody else has asked just now.
     pub(super) fn ask_to_confirm(&self) -> bool {
         !self.confirming.swap(true, Ordering::AcqRel)

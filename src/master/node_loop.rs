@@ -19,6 +19,9 @@ const VIEW_AGE_MAX: Duration = Duration::from_millis(20);
 /// Carries out effects.
 pub(super) trait World: Send + 'static {
     fn perform(&mut self, effect: Effect);
+    /// Reads that nobody confirms end by then, `None`: now. Told before the effects of the step
+    /// that took the right away: another node may begin to write as soon as they are performed.
+    fn narrow(&mut self, readable_until: Option<Instant>);
     /// What `perform` has gathered is handed on; what is done at once is reported through `done`.
     fn settle(&mut self, done: &mut Vec<Event>);
     /// The node's state after a step; `now` is the time of that step.
@@ -93,6 +96,7 @@ impl<W: World> NodeLoop<W> {
         tracing::debug!(target: "node", "{event}");
         let mut effects = Vec::new();
         self.node.step(self.clock.now(), event, &mut effects);
+        self.world.narrow(self.node.readable_until());
         self.perform(effects)
     }
 
@@ -158,3 +162,7 @@ fn is_routine(input: &Input) -> bool {
         Input::Event(_) => false,
     }
 }
+
+#[cfg(test)]
+#[path = "node_loop_tests.rs"]
+mod tests;

@@ -117,6 +117,10 @@ impl<D: Disk> World for Performer<D> {
         }
     }
 
+    fn narrow(&mut self, readable_until: Option<Instant>) {
+        self.door.narrow(readable_until);
+    }
+
     /// The standbys first: their flush runs beside ours.
     fn settle(&mut self, done: &mut Vec<Event>) {
         for stretch in std::mem::take(&mut self.gathered.ships) {

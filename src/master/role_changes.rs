@@ -10,7 +10,6 @@ use crate::types::{Epoch, NodeId};
 
 use super::node::NodeView;
 use super::parts::Parts;
-use super::status::is_open_primary;
 
 /// What the command is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +23,7 @@ enum Role {
 impl Role {
     fn of(view: &NodeView) -> Role {
         match view.role {
-            _ if is_open_primary(view) => Role::Primary(view.epoch),
+            _ if view.open => Role::Primary(view.epoch),
             "in-sync" | "catching-up" => Role::Standby,
             _ => Role::Closed,
         }

@@ -127,6 +127,8 @@ fn automatic_mode_goes_on_and_off_under_writes() {
     cluster.may_log("starting it again");
     let primary = cluster.synchronized();
     let writers = Writers::start(&cluster, 2);
+    let session = Session::connect(primary.pg_port).expect("session");
+    session.execute("begin; create schema over_all").expect("begin");
     for _ in 0..2 {
         writers.eventually_commit(50, &cluster);
         let said = cluster.hawq(&["ha", "enable"]).expect("enable");
@@ -137,6 +139,10 @@ fn automatic_mode_goes_on_and_off_under_writes() {
     }
     assert_eq!(cluster.synchronized().name, primary.name);
     writers.finish(&cluster);
+    // The primary took over from itself: its sessions go on, a transaction of before is made again.
+    let refused = session.execute("commit").expect_err("it is of an earlier reign");
+    assert_eq!(refused.sqlstate, "40001", "{refused:?}");
+    session.execute("create schema over_all").expect("the session goes on");
     // A person decides again: nobody takes over by itself.
     cluster.kill(&primary);
     let standby = cluster.other_masters(&primary).remove(0);
