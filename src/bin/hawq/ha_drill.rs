@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::ha_failover;
 use crate::ha_nodes::{self, Trouble};
+use crate::ha_standing;
 use crate::ha_switchover::{self, Switched};
 use crate::report;
 use crate::state_detail;
@@ -72,8 +72,9 @@ async fn wait_in_sync(environment: &Environment, node: u32) -> Result<(), String
     loop {
         let cluster = Cluster::ask(environment).await;
         let name = node.to_string();
-        let reply = ha_nodes::find(&cluster, &name)?.reply();
-        let follows = reply.is_some_and(|r| r.role == "in-sync" && ha_failover::is_safe(r));
+        let view = ha_nodes::find(&cluster, &name)?;
+        let in_sync = view.reply().is_some_and(|reply| reply.role == "in-sync");
+        let follows = in_sync && ha_standing::cannot(&cluster, view).is_empty();
         // As the primary counts it too: the standby's own word may be of before.
         let counted = cluster.primary().and_then(NodeView::reply).is_some_and(|primary| {
             let mut standbys = primary.standbys.iter();

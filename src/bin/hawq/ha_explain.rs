@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::ha_failover;
+use crate::ha_nodes;
+use crate::ha_standing;
 use crate::report;
-use crate::{ha_nodes, ha_status};
 
 #[derive(Debug, Args)]
 pub struct ExplainOptions {
@@ -53,7 +53,7 @@ fn verdicts(cluster: &Cluster) -> Vec<Verdict> {
     let Some(record) = cluster.record() else { return Vec::new() };
     let primary = cluster.primary().map_or(record.primary, |view| view.node);
     let order: Vec<u32> =
-        ha_status::order_of_standbys(record).iter().map(|entry| entry.node).collect();
+        ha_standing::order_of_standbys(record).iter().map(|entry| entry.node).collect();
     let standbys = cluster.nodes.iter().filter(|view| view.node != primary);
     standbys.map(|view| verdict(cluster, view, &order)).collect()
 }
@@ -74,7 +74,7 @@ fn verdict(cluster: &Cluster, view: &NodeView, order: &[u32]) -> Verdict {
             cannot: reply.cannot_stand.clone(),
             not_by_itself: reply.not_by_itself.clone(),
             place: place.filter(|_| reply.not_by_itself.is_empty()),
-            lost: ha_failover::loss(cluster, view),
+            lost: ha_standing::loss(cluster, view),
         },
     }
 }

@@ -75,6 +75,23 @@ pub async fn order_takeover(
     }
 }
 
+/// The same, and where the answer got lost the nodes are asked what came of it.
+pub async fn take_over(
+    environment: &Environment,
+    target: &NodeView,
+    request: ActivateRequest,
+    show: &mut dyn FnMut(&Progress),
+) -> Result<(), Trouble> {
+    match order_takeover(&environment.access(), target, request, show).await {
+        Err(Trouble::Lost(problem)) => {
+            let text = format!("{problem}; waiting for what comes of it");
+            show(&Progress { text, level: "WARNING".to_owned(), ..Progress::default() });
+            settle(environment, target.node, problem).await
+        }
+        asked => asked,
+    }
+}
+
 /// Why what was asked for is not done, or not known to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -186,11 +203,7 @@ pub async fn await_primary(environment: &Environment, number: u32) -> Result<Nod
 
 /// What became of a takeover of `number` whose outcome was not told: it reigns, another node does,
 /// or that is not known.
-pub async fn settle(
-    environment: &Environment,
-    number: u32,
-    problem: String,
-) -> Result<(), Trouble> {
+async fn settle(environment: &Environment, number: u32, problem: String) -> Result<(), Trouble> {
     match await_primary(environment, number).await {
         Ok(_) => Ok(()),
         Err(cluster) => Err(match cluster.primary() {

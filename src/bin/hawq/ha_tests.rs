@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::environment::Environment;
 use crate::fake_control::{FakeNode, SECRET};
 use crate::ha_failover::FailoverOptions;
-use crate::ha_hdfs::{ActiveOptions, HdfsFailover};
+use crate::ha_hdfs::{ActiveOptions, Force, HdfsFailover};
 use crate::ha_switchover::{Switched, switch_over};
 use crate::state_detail;
 use crate::verbs_tests::{Home, dead_address, peer, progress, record, reply};
@@ -149,6 +149,31 @@ async fn a_failover_that_could_lose_rows_needs_to_be_told_so() {
     assert!(pair.asked()[0].allow_data_loss);
 }
 
+/// This host's own standby is behind, and another one is not.
+#[tokio::test]
+async fn a_failover_does_not_lose_what_another_standby_has() {
+    let pair = pair(("primary at epoch 3.2", true)).await;
+    let behind = FakeNode::saying(reply(3, "catching-up"));
+    let third = behind.serve().await;
+    let record = pair.standby.reply.lock().unwrap().record.clone();
+    {
+        let mut behind = behind.reply.lock().unwrap();
+        behind.cannot_stand = vec!["rule 6: it is not in the recorded in-sync set".to_owned()];
+        (behind.record, behind.flush_lsn) = (record, 1 << 20);
+    }
+    let gone = dead_address().await;
+    let peers = [peer(3, third), peer(1, gone), peer(2, pair.second)].join(",");
+    let home = Home::new(&peers, &[("aerie_node", "3")], SECRET);
+    let environment = home.environment();
+    assert_eq!(environment.master.node.get(), 3);
+    let named = FailoverOptions { to: Some("3".to_owned()), ..options(true) };
+    let done = ha_failover::run_in(&environment, &named).await.unwrap();
+    assert_eq!((done, behind.activations.lock().unwrap().len()), (Done::Badly, 0));
+    let done = ha_failover::run_in(&environment, &options(true)).await.unwrap();
+    assert_eq!((done, pair.asked().len()), (Done::Well, 1));
+    assert!(behind.activations.lock().unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_drill_is_refused_while_something_needs_attention() {
     let pair = pair(("", true)).await;
@@ -167,7 +192,7 @@ async fn hdfs_verbs_say_and_do_what_hdfs_scripts_expect() {
     assert_eq!(ha_hdfs::get_service_state(environment, "1").await.unwrap(), Done::Well);
     assert_eq!(ha_hdfs::get_service_state(environment, "9").await.unwrap(), Done::Code(255));
     assert_eq!(ha_hdfs::check_health(environment, "2").await.unwrap(), Done::Well);
-    let active = ActiveOptions { node: "2".to_owned(), forceactive: false };
+    let active = ActiveOptions { node: "2".to_owned(), force: Force::default() };
     let refused = ha_hdfs::transition_to_active(environment, &active).await.unwrap();
     assert_eq!(refused, Done::Code(255), "node 1 is active");
     assert_eq!(ha_hdfs::transition_to_standby(environment, "2").await.unwrap(), Done::Well);
@@ -175,7 +200,7 @@ async fn hdfs_verbs_say_and_do_what_hdfs_scripts_expect() {
     let failover = |from: &str, to: &str| HdfsFailover {
         from: from.to_owned(),
         to: to.to_owned(),
-        forceactive: false,
+        force: Force::default(),
     };
     for _ in 0..2 {
         let done = ha_hdfs::failover(environment, &failover("1", "2")).await.unwrap();
@@ -184,6 +209,25 @@ async fn hdfs_verbs_say_and_do_what_hdfs_scripts_expect() {
     assert_eq!(pair.asked().len(), 1, "the second time it was so already");
     pair.primary.reply.lock().unwrap().cannot_stand = vec!["rule 13: being seeded".to_owned()];
     assert_eq!(ha_hdfs::check_health(environment, "1").await.unwrap(), Done::Code(255));
+}
+
+#[tokio::test]
+async fn an_hdfs_verb_loses_rows_only_when_told_to() {
+    let pair = pair(("primary at epoch 3.2", true)).await;
+    let home = pair.without_primary().await;
+    pair.standby.reply.lock().unwrap().cannot_stand = vec!["rule 6: not in the set".to_owned()];
+    let environment = &home.environment();
+    let active = |force| ActiveOptions { node: "2".to_owned(), force };
+    let refused = ha_hdfs::transition_to_active(environment, &active(Force::default())).await;
+    assert_eq!((refused.unwrap(), pair.asked().len()), (Done::Code(255), 0));
+    let (from, to) = ("1".to_owned(), "2".to_owned());
+    let failover = HdfsFailover { from, to, force: Force::default() };
+    let refused = ha_hdfs::failover(environment, &failover).await.unwrap();
+    assert_eq!((refused, pair.asked().len()), (Done::Code(255), 0));
+    let force = Force { forceactive: true, no_prompt: true };
+    let done = ha_hdfs::transition_to_active(environment, &active(force)).await.unwrap();
+    assert_eq!((done, pair.asked().len()), (Done::Well, 1));
+    assert!(pair.asked()[0].allow_data_loss);
 }
 
 #[tokio::test]
