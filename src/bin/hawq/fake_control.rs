@@ -27,7 +27,18 @@ pub struct FakeNode {
     /// What a takeover that is asked for makes of this node, and of others.
     pub becomes: Vec<(Arc<Mutex<StatusReply>>, StatusReply)>,
     pub releases: Arc<Mutex<Vec<u32>>>,
+    pub pauses: Arc<Mutex<Vec<bool>>>,
+    /// What it says to a pause instead of carrying it out.
+    pub pausing: Pausing,
     pub voters: ListVotersReply,
+}
+
+#[derive(Debug, Clone, Default)]
+pub enum Pausing {
+    #[default]
+    Done,
+    Says(Outcome),
+    Hangs,
 }
 
 impl FakeNode {
@@ -135,6 +146,12 @@ impl Control for FakeNode {
     }
 
     async fn pause(&self, request: Request<PauseRequest>) -> Result<Response<Outcome>, Status> {
+        self.pauses.lock().unwrap().push(request.get_ref().paused);
+        match &self.pausing {
+            Pausing::Done => {}
+            Pausing::Says(outcome) => return Ok(Response::new(outcome.clone())),
+            Pausing::Hangs => std::future::pending().await,
+        }
         let mut reply = self.reply.lock().unwrap();
         let record = reply.record.get_or_insert_default();
         record.paused = request.get_ref().paused;

@@ -2,19 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use aerie::proto::v1::{ActivateRequest, ReignEntry, StatusReply};
+use aerie::proto::v1::{ActivateRequest, Outcome, ReignEntry, StandbyStatus, StatusReply};
 
 use crate::Done;
 use crate::cluster::Cluster;
 use crate::environment::Environment;
-use crate::fake_control::{FakeNode, SECRET};
+use crate::fake_control::{FakeNode, Pausing, SECRET};
 use crate::ha_failover::FailoverOptions;
 use crate::ha_hdfs::{ActiveOptions, Force, HdfsFailover};
 use crate::ha_switchover::{Switched, switch_over};
 use crate::state_detail;
 use crate::verbs_tests::{Home, dead_address, peer, progress, record, reply};
-use crate::{ha_drill, ha_failover, ha_hdfs, ha_history};
+use crate::{ha_drill, ha_failover, ha_hdfs, ha_history, ha_pause};
 
 /// A primary and a standby that know of each other; the standby takes over when asked.
 struct Pair {
@@ -183,6 +184,20 @@ async fn a_drill_is_refused_while_something_needs_attention() {
 }
 
 #[tokio::test]
+async fn half_a_drill_has_changed_something() {
+    let mut pair = pair(("primary at epoch 3.2", true)).await;
+    pair.primary.progress = vec![progress("this standby is being seeded", true, false)];
+    let back = StandbyStatus { member: Some(member(1)), in_sync: true, ..StandbyStatus::default() };
+    pair.standby.becomes[0].1.standbys.push(back);
+    let peers =
+        [peer(1, pair.primary.serve().await), peer(2, pair.standby.serve().await)].join(",");
+    let home = Home::new(&peers, &[], SECRET);
+    assert_eq!(ha_drill::run_in(&home.environment()).await.unwrap(), Done::Unknown);
+    let asked = [&pair.standby, &pair.primary].map(|node| node.activations.lock().unwrap().len());
+    assert_eq!(asked, [1, 1], "there, and not back");
+}
+
+#[tokio::test]
 async fn hdfs_verbs_say_and_do_what_hdfs_scripts_expect() {
     let pair = pair(("primary at epoch 3.2", true)).await;
     let environment = &pair.environment();
@@ -256,4 +271,33 @@ async fn two_claims_to_one_epoch_are_an_alarm_that_names_both() {
     pair.primary.reply.lock().unwrap().alarm = "two claims to epoch 2.1: …".to_owned();
     let cluster = Cluster::ask(&pair.environment()).await;
     assert_eq!(state_detail::alarms(&cluster).len(), 2);
+}
+
+/// A primary and a standby, of which the first says this to a pause, and how often each was asked.
+async fn paused_by(first: FakeNode, patience: Duration) -> (Done, [usize; 2]) {
+    let second = FakeNode::saying(reply(2, "in-sync"));
+    let addresses = (first.serve().await, second.serve().await);
+    let peers = format!("{},{}", peer(1, addresses.0), peer(2, addresses.1));
+    let home = Home::new(&peers, &[], SECRET);
+    let done = ha_pause::run_within(patience, &home.environment(), true).await;
+    (done, [&first, &second].map(|node| node.pauses.lock().unwrap().len()))
+}
+
+#[tokio::test]
+async fn a_pause_ends_with_a_refusal_or_with_the_first_unknown_outcome() {
+    let long = Duration::from_secs(60);
+    let node = |role: &str, pausing| FakeNode { pausing, ..FakeNode::saying(reply(1, role)) };
+    let says = |unknown| {
+        Pausing::Says(Outcome { unknown, text: "so it is".to_owned(), ..Outcome::default() })
+    };
+    let refused = paused_by(node("primary", says(false)), long).await;
+    assert_eq!(refused, (Done::Badly, [1, 0]), "what the primary refuses is refused");
+    let unknown = paused_by(node("primary", says(true)), long).await;
+    assert_eq!(unknown, (Done::Unknown, [1, 0]));
+    let unknown = paused_by(node("in-sync", says(true)), long).await;
+    assert_eq!(unknown, (Done::Unknown, [1, 0]));
+    let busy = paused_by(node("taking-over", says(false)), long).await;
+    assert_eq!(busy, (Done::Well, [1, 1]), "another node can do it");
+    let late = paused_by(node("primary", Pausing::Hangs), Duration::from_secs(1)).await;
+    assert_eq!(late, (Done::Unknown, [1, 0]));
 }
