@@ -1,5 +1,6 @@
 //! `hawq ha drill`: a switchover there and one back, so that a failover is not the first of its
-//! kind. Refused while anything is wrong; it says what.
+//! kind. Refused while anything is wrong; it says what. Once the way there is done and the way back
+//! is not, it exits 2 (something has changed) and says where the reign is.
 
 use std::time::Duration;
 
@@ -30,14 +31,23 @@ async fn drill(environment: &Environment) -> Result<(), Trouble> {
     let cluster = Cluster::ask(environment).await;
     let home = healthy(&cluster)?;
     let away = switched(environment, None).await?;
-    let back = wait_in_sync(environment, home).await;
-    if let Err(problem) = back {
-        let text = format!("the way back is not gone: {problem}; node {away} stays primary");
-        return Err(Trouble::Refused(text));
+    match way_back(environment, home).await {
+        Ok(()) => {
+            report::print("the drill is done");
+            Ok(())
+        }
+        // Even a refusal leaves the cluster otherwise than it was.
+        Err(trouble) => Err(Trouble::Lost(format!(
+            "only the way there is done, and node {away} is primary: {}; \"hawq ha switchover --to \
+             {home}\" goes back",
+            trouble.text()
+        ))),
     }
-    switched(environment, Some(&home.to_string())).await?;
-    report::print("the drill is done");
-    Ok(())
+}
+
+async fn way_back(environment: &Environment, home: u32) -> Result<(), Trouble> {
+    wait_in_sync(environment, home).await.map_err(Trouble::Refused)?;
+    switched(environment, Some(&home.to_string())).await.map(drop)
 }
 
 /// The primary's number, where nothing needs attention.

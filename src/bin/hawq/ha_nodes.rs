@@ -99,7 +99,8 @@ pub enum Trouble {
     Refused(String),
     /// Who could do or tell it does not answer; nothing was asked.
     Silent(String),
-    /// It was asked for and the answer is missing: it may have happened, or may yet.
+    /// It was asked for and the answer is missing: it may have happened, or may yet. Or only a part
+    /// of it has happened.
     Lost(String),
 }
 
