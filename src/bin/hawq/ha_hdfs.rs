@@ -12,12 +12,13 @@ use clap::Args;
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::ha_nodes;
+use crate::ha_nodes::{self, Trouble};
 use crate::ha_standing;
 use crate::ha_switchover;
 use crate::prompt;
 use crate::report;
-use crate::rpc::{self, Access};
+use crate::rpc;
+use crate::state_detail;
 
 /// HDFS's -1, as a shell sees it.
 const FAILED: Done = Done::Code(255);
@@ -148,7 +149,8 @@ async fn take_over(
     asked.map_err(|trouble| trouble.text().to_owned())
 }
 
-/// The others take over in the order of their priority, where the mode is automatic.
+/// The others take over in the order of their priority; refused where none of them would, since the
+/// node would open again.
 pub async fn transition_to_standby(environment: &Environment, name: &str) -> anyhow::Result<Done> {
     let cluster = Cluster::ask(environment).await;
     let result = async {
@@ -156,15 +158,42 @@ pub async fn transition_to_standby(environment: &Environment, name: &str) -> any
         if !view.is_open_primary() {
             return Ok(());
         }
-        release(view, &environment.access()).await
+        let node = view.node;
+        let refused = |reason| {
+            format!(
+                "nobody would take over from node {node}: {reason}; \"hawq ha switchover\" hands \
+                 over to a standby that can"
+            )
+        };
+        ha_standing::successor(&cluster).map_err(refused)?;
+        hand_back(environment, view).await
     };
     ended("transitionToStandby", result.await)
 }
 
-async fn release(view: &NodeView, access: &Access) -> Result<(), String> {
-    let mut client = rpc::connect(&view.rpc_address(), access).await?;
-    let outcome = rpc::bounded(client.release(ReleaseRequest { to: 0 })).await?;
-    if outcome.ok { Ok(()) } else { Err(outcome.text) }
+/// What came of it is what the nodes say afterwards.
+async fn hand_back(environment: &Environment, view: &NodeView) -> Result<(), String> {
+    let node = view.node;
+    let before = view.reply().map_or(0, |reply| reply.epoch);
+    let mut client = rpc::connect(&view.rpc_address(), &environment.access()).await?;
+    let asked = rpc::bounded(client.release(ReleaseRequest { to: 0 })).await;
+    let said = match ha_nodes::judged(asked) {
+        Ok(_) => format!("node {node} has handed its reign back"),
+        Err(Trouble::Lost(problem)) => problem,
+        Err(trouble) => return Err(trouble.text().to_owned()),
+    };
+    match ha_nodes::await_next(environment, before).await {
+        Ok(next) if next.node != node => {
+            let gap = next.reply().and_then(|reply| reply.reign.as_ref()?.gap_us);
+            report::complain(&ha_switchover::sentence(node, next.node, gap));
+            Ok(())
+        }
+        Ok(_) => Err(format!("{said}; nobody has taken over, and it is primary again")),
+        Err(cluster) => Err(match cluster.primary() {
+            Some(primary) => format!("{said}; node {} is primary", primary.node),
+            None => format!("{said}; {}", state_detail::why_no_primary(&cluster)),
+        }),
+    }
 }
 
 pub async fn failover(environment: &Environment, options: &HdfsFailover) -> anyhow::Result<Done> {

@@ -187,16 +187,27 @@ pub fn answers(cluster: &Cluster) -> bool {
 
 /// Waits until `number` is an open primary, and gives its view; the cluster as it is otherwise.
 pub async fn await_primary(environment: &Environment, number: u32) -> Result<NodeView, Cluster> {
+    let cluster = settled(environment, |cluster| cluster.primary().is_some()).await;
+    let view = cluster.node(number).filter(|view| view.is_open_primary()).cloned();
+    view.ok_or(cluster)
+}
+
+/// Waits for an open primary above the epoch `before`; gives the cluster as it is otherwise.
+pub async fn await_next(environment: &Environment, before: u64) -> Result<NodeView, Cluster> {
+    let later = |view: &&NodeView| view.reply().is_some_and(|reply| reply.epoch > before);
+    let reigns = |cluster: &Cluster| cluster.primary().is_some_and(|view| later(&view));
+    let cluster = settled(environment, reigns).await;
+    let view = cluster.primary().filter(later).cloned();
+    view.ok_or(cluster)
+}
+
+/// Asks the nodes until it is as wanted, or time is up.
+async fn settled(environment: &Environment, wanted: impl Fn(&Cluster) -> bool) -> Cluster {
     let until = Instant::now() + SETTLE_MAX;
     loop {
         let cluster = Cluster::ask(environment).await;
-        let view = cluster.node(number).filter(|view| view.is_open_primary());
-        if let Some(view) = view {
-            return Ok(view.clone());
-        }
-        let other = cluster.primary().is_some();
-        if other || Instant::now() >= until {
-            return Err(cluster);
+        if wanted(&cluster) || Instant::now() >= until {
+            return cluster;
         }
         tokio::time::sleep(SETTLE_PAUSE).await;
     }

@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use aerie::proto::v1::{ClusterState, MemberEntry, StatusReply};
+use aerie::proto::v1::{ClusterState, MemberEntry, Mode, StatusReply};
 use aerie::types::Lsn;
 
 use crate::cluster::{Cluster, NodeView};
@@ -87,6 +87,32 @@ pub fn accepted_loss(
         ));
     }
     if accepted { Ok(Some(loss)) } else { Err(format!("{loss}; {flag} accepts that")) }
+}
+
+/// Who could take over by itself if the primary handed its reign back to nobody by name.
+///
+/// # Errors
+/// Why nobody would, so that the old primary would open again.
+pub fn successor(cluster: &Cluster) -> Result<&NodeView, String> {
+    let record = cluster.record().ok_or("no node knows the cluster state")?;
+    if !matches!(record.mode(), Mode::Embedded | Mode::Zookeeper) {
+        return Err("in manual mode nobody takes over by itself".to_owned());
+    }
+    if record.paused {
+        return Err("takeovers are paused (hawq ha resume)".to_owned());
+    }
+    let mut problems = Vec::new();
+    for entry in order_of_standbys(record) {
+        let Some(view) = cluster.node(entry.node) else { continue };
+        match cannot(cluster, view).as_slice() {
+            [] => return Ok(view),
+            reasons => problems.push(format!("node {}: {}", view.node, reasons.join("; "))),
+        }
+    }
+    if problems.is_empty() {
+        problems.push("no other node that may stand is in the in-sync set".to_owned());
+    }
+    Err(problems.join("; "))
 }
 
 /// The standby of that number, if it answers.

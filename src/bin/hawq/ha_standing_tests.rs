@@ -115,3 +115,28 @@ fn a_loss_is_not_accepted_where_another_standby_loses_nothing() {
     let cluster = Cluster { nodes };
     assert_eq!(accepted_loss(&cluster, &cluster.nodes[1], ("--force", false)), Ok(None));
 }
+
+#[test]
+fn nobody_follows_a_primary_that_hands_back_where_nobody_may() {
+    let automatic = |in_sync: &[u32]| {
+        let mode = Mode::Embedded.into();
+        ClusterState { mode, ..record(7, in_sync) }
+    };
+    let after = |record: ClusterState, trouble: &str| {
+        let mut second = standby(2, 10, record);
+        change(&mut second, |reply| reply.coordinator_trouble = trouble.to_owned());
+        let cluster = Cluster { nodes: vec![second, view(3, Err("connection refused"))] };
+        successor(&cluster).map(|view| view.node)
+    };
+    assert_eq!(after(automatic(&[1, 2, 3]), ""), Ok(2), "the first that can");
+    let refused = |record, trouble, part: &str| {
+        let reason = after(record, trouble).unwrap_err();
+        assert!(reason.contains(part), "{reason}");
+    };
+    refused(record(7, &[1, 2]), "", "in manual mode");
+    refused(ClusterState { paused: true, ..automatic(&[1, 2]) }, "", "hawq ha resume");
+    refused(automatic(&[1]), "", "no other node that may stand is in the in-sync set");
+    refused(automatic(&[1, 4]), "", "no other node that may stand");
+    refused(automatic(&[1, 3]), "", "node 3: it does not answer: connection refused");
+    refused(automatic(&[1, 2]), "no route", "node 2: rule 15: ");
+}

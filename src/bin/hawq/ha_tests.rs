@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aerie::proto::v1::{ActivateRequest, Outcome, ReignEntry, StandbyStatus, StatusReply};
+use aerie::proto::v1::{ActivateRequest, Mode, Outcome, ReignEntry, StandbyStatus, StatusReply};
 
 use crate::Done;
 use crate::cluster::Cluster;
@@ -224,6 +224,35 @@ async fn hdfs_verbs_say_and_do_what_hdfs_scripts_expect() {
     assert_eq!(pair.asked().len(), 1, "the second time it was so already");
     pair.primary.reply.lock().unwrap().cannot_stand = vec!["rule 13: being seeded".to_owned()];
     assert_eq!(ha_hdfs::check_health(environment, "1").await.unwrap(), Done::Code(255));
+}
+
+#[tokio::test]
+async fn a_reign_is_handed_back_only_where_somebody_takes_it() {
+    let mut pair = pair(("", true)).await;
+    let both = [&pair.primary, &pair.standby].map(|node| Arc::clone(&node.reply));
+    let automatic = |paused| {
+        for reply in &both {
+            let mut reply = reply.lock().unwrap();
+            let record = reply.record.as_mut().unwrap();
+            (record.mode, record.paused) = (Mode::Embedded.into(), paused);
+        }
+    };
+    let [first, second] = [Arc::clone(&both[0]), Arc::clone(&both[1])];
+    let handed_back = async |pair: &Pair| {
+        let peers = [peer(1, pair.primary.serve().await), peer(2, pair.second)].join(",");
+        let home = Home::new(&peers, &[], SECRET);
+        let done = ha_hdfs::transition_to_standby(&home.environment(), "1").await.unwrap();
+        (done, pair.primary.releases.lock().unwrap().len())
+    };
+    assert_eq!(handed_back(&pair).await, (Done::Code(255), 0), "manual mode");
+    automatic(true);
+    assert_eq!(handed_back(&pair).await, (Done::Code(255), 0), "paused");
+    automatic(false);
+    let again = StatusReply { epoch: 3 << 8 | 1, ..first.lock().unwrap().clone() };
+    pair.primary.becomes = vec![(Arc::clone(&first), again)];
+    assert_eq!(handed_back(&pair).await, (Done::Code(255), 1), "it is primary again");
+    pair.primary.becomes = vec![(first, reply(1, "in-sync")), (second, opened(2, Some(7)))];
+    assert_eq!(handed_back(&pair).await, (Done::Well, 2));
 }
 
 #[tokio::test]
