@@ -69,6 +69,8 @@ fn reading_commands_tell_who_reigns_and_who_could() {
     assert_eq!(status["next"].as_array().map(Vec::len), Some(2));
     let explained = says(&cluster, "explain", 0, "can take over by itself, before all others");
     assert!(explained.contains("by itself, as number 2"), "{explained}");
+    let state = cluster.hawq(&["state"]).expect("hawq state");
+    assert!(state.contains("Order of standbys") && state.contains(" first, then node "), "{state}");
     let history = says(&cluster, "history", 0, "epoch 1.1 ");
     assert_eq!(says(&cluster, "history -n 1", 0, "epoch").lines().count(), 1);
     let reigns = json(&cluster, "history --json");
@@ -87,6 +89,8 @@ fn a_pause_keeps_everybody_from_taking_over_until_it_ends() {
         says(&cluster, "pause", 0, "automatic takeover is paused");
     }
     says(&cluster, "status", 0, "PAUSED (hawq ha resume)");
+    let handed_back = format!("-transitionToStandby {}", number(&primary));
+    says(&cluster, &handed_back, HDFS_FAILED, "takeovers are paused (hawq ha resume)");
     let explained = eventually("an explanation", READY, || {
         let said = ha(&cluster, "explain");
         if said.stdout.contains("paused") { Ok(said) } else { Err(format!("{said:?}")) }

@@ -11,8 +11,8 @@ use crate::Done;
 use crate::arguments::ActivateOptions;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::ha_failover;
-use crate::ha_nodes::{self, Trouble};
+use crate::ha_nodes;
+use crate::ha_standing;
 use crate::init_standby::peer_text;
 use crate::prompt;
 use crate::report::{self, Report};
@@ -60,11 +60,8 @@ pub async fn run_in(
     if cluster.primary().is_none() {
         report.info("HAWQ master is not running, skip");
     }
-    if let Some(loss) = ha_failover::loss(&cluster, target).filter(|_| options.allow_data_loss) {
-        report.warning(&loss);
-        if !prompt::ask("Continue although that is lost", options.common.no_prompt)? {
-            return Ok(Done::Badly);
-        }
+    if options.allow_data_loss && !accepts_loss(&report, &cluster, (target, options))? {
+        return Ok(Done::Badly);
     }
     match activate(&environment, &report, target, options).await {
         Done::Well => {}
@@ -78,27 +75,34 @@ pub async fn run_in(
     Ok(Done::Well)
 }
 
-/// The standby to activate: the one asked for, this environment's own, else the furthest one that
-/// answers. A choice can lose nothing: the standby itself refuses when it is behind.
-pub fn choose(cluster: &Cluster, wanted: Option<u32>, own: u32) -> Result<&NodeView, String> {
-    let primary = cluster.primary().map(|view| view.node);
-    if let Some(number) = wanted {
-        let view = cluster.node(number).ok_or_else(|| format!("there is no node {number}"))?;
-        return match &view.answer {
-            _ if primary == Some(number) => Err(format!("node {number} is the primary already")),
-            Ok(_) => Ok(view),
-            Err(problem) => Err(format!("node {number} does not answer: {problem}")),
-        };
+/// The standby to activate: the one asked for, this host's own, as HAWQ has it, else the one that
+/// loses least. A choice can lose nothing: the standby itself refuses when it is behind.
+fn choose(cluster: &Cluster, wanted: Option<u32>, own: u32) -> Result<&NodeView, String> {
+    let answers = |view: &&NodeView| view.answer.is_ok() && !view.is_open_primary();
+    let own_standby = cluster.node(own).filter(answers).map(|view| view.node);
+    match wanted.or(own_standby) {
+        Some(number) => ha_standing::named(cluster, number),
+        None => ha_standing::best(cluster, own),
     }
-    let candidates = cluster.nodes.iter().filter(|view| Some(view.node) != primary);
-    candidates
-        .filter_map(|view| Some((view, view.reply()?)))
-        .max_by_key(|(view, reply)| {
-            let in_sync = reply.role == "in-sync";
-            (view.node == own, in_sync, reply.flush_lsn, u32::MAX - view.node)
-        })
-        .map(|(view, _)| view)
-        .ok_or_else(|| "no standby answers; start one with \"hawq start standby\"".to_owned())
+}
+
+/// `--allow-data-loss`: says what is lost, and asks.
+fn accepts_loss(
+    report: &Report,
+    cluster: &Cluster,
+    (target, options): (&NodeView, &ActivateOptions),
+) -> anyhow::Result<bool> {
+    match ha_standing::accepted_loss(cluster, target, ("--allow-data-loss", true)) {
+        Ok(None) => Ok(true),
+        Ok(Some(loss)) => {
+            report.warning(&loss);
+            prompt::ask("Continue although that is lost", options.common.no_prompt)
+        }
+        Err(refusal) => {
+            report.error(&refusal);
+            Ok(false)
+        }
+    }
 }
 
 async fn activate(
@@ -112,16 +116,8 @@ async fn activate(
         switchover: options.switchover,
         allow_data_loss: options.allow_data_loss,
     };
-    let access = environment.access();
     let mut show = |line: &Progress| show(report, line);
-    let asked = match ha_nodes::order_takeover(&access, target, request, &mut show).await {
-        Err(Trouble::Lost(problem)) => {
-            report.warning(&format!("{problem}; waiting for what comes of it"));
-            ha_nodes::settle(environment, target.node, problem).await
-        }
-        asked => asked,
-    };
-    match asked {
+    match ha_nodes::take_over(environment, target, request, &mut show).await {
         Ok(()) => Done::Well,
         // As HAWQ's callers know it, whatever the reason.
         Err(trouble) => {
@@ -199,8 +195,14 @@ mod tests {
 
     fn view(node: u32, role: &str, flush_lsn: u64) -> NodeView {
         let open = role == "primary";
-        let reply =
-            StatusReply { role: role.to_owned(), open, flush_lsn, ..StatusReply::default() };
+        let behind = (role == "catching-up").then(|| "rule 6: it is not in sync".to_owned());
+        let reply = StatusReply {
+            role: role.to_owned(),
+            open,
+            flush_lsn,
+            cannot_stand: behind.into_iter().collect(),
+            ..StatusReply::default()
+        };
         let answer = if role.is_empty() { Err("refused".to_owned()) } else { Ok(Box::new(reply)) };
         NodeView { node, host: "127.0.0.1".to_owned(), rpc_port: node, pg_port: node, answer }
     }
@@ -219,6 +221,7 @@ mod tests {
         ];
         assert_eq!(chosen(&nodes, None, 1), Ok(3));
         assert_eq!(chosen(&nodes, None, 2), Ok(2));
+        assert_eq!(chosen(&nodes, None, 4), Ok(4));
         assert_eq!(chosen(&nodes, Some(4), 2), Ok(4));
         assert_eq!(chosen(&nodes, Some(1), 2), Err("node 1 does not answer: refused".to_owned()));
         assert_eq!(chosen(&nodes, Some(9), 2), Err("there is no node 9".to_owned()));

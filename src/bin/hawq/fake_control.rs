@@ -24,15 +24,32 @@ pub struct FakeNode {
     pub progress: Vec<Progress>,
     pub reigns: Vec<ReignEntry>,
     pub activations: Arc<Mutex<Vec<ActivateRequest>>>,
-    /// What a takeover that is asked for makes of this node, and of others.
+    /// What a takeover, or a release, that is asked for makes of this node, and of others.
     pub becomes: Vec<(Arc<Mutex<StatusReply>>, StatusReply)>,
     pub releases: Arc<Mutex<Vec<u32>>>,
+    pub pauses: Arc<Mutex<Vec<bool>>>,
+    /// What it says to a pause instead of carrying it out.
+    pub pausing: Pausing,
     pub voters: ListVotersReply,
+}
+
+#[derive(Debug, Clone, Default)]
+pub enum Pausing {
+    #[default]
+    Done,
+    Says(Outcome),
+    Hangs,
 }
 
 impl FakeNode {
     pub fn saying(reply: StatusReply) -> FakeNode {
         FakeNode { reply: Arc::new(Mutex::new(reply)), ..FakeNode::default() }
+    }
+
+    fn become_so(&self) {
+        for (node, reply) in &self.becomes {
+            *node.lock().unwrap() = reply.clone();
+        }
     }
 
     /// Serves until the test ends.
@@ -73,9 +90,7 @@ impl Control for FakeNode {
         request: Request<ActivateRequest>,
     ) -> Result<Response<Self::ActivateStream>, Status> {
         self.activations.lock().unwrap().push(*request.get_ref());
-        for (node, reply) in &self.becomes {
-            *node.lock().unwrap() = reply.clone();
-        }
+        self.become_so();
         let (sender, receiver) = mpsc::channel(self.progress.len().max(1));
         for progress in &self.progress {
             sender.send(Ok(progress.clone())).await.unwrap();
@@ -127,6 +142,7 @@ impl Control for FakeNode {
 
     async fn release(&self, request: Request<ReleaseRequest>) -> Result<Response<Outcome>, Status> {
         self.releases.lock().unwrap().push(request.get_ref().to);
+        self.become_so();
         done()
     }
 
@@ -135,6 +151,12 @@ impl Control for FakeNode {
     }
 
     async fn pause(&self, request: Request<PauseRequest>) -> Result<Response<Outcome>, Status> {
+        self.pauses.lock().unwrap().push(request.get_ref().paused);
+        match &self.pausing {
+            Pausing::Done => {}
+            Pausing::Says(outcome) => return Ok(Response::new(outcome.clone())),
+            Pausing::Hangs => std::future::pending().await,
+        }
         let mut reply = self.reply.lock().unwrap();
         let record = reply.record.get_or_insert_default();
         record.paused = request.get_ref().paused;

@@ -15,7 +15,7 @@ use crate::ha_enable::{self, EnableOptions};
 use crate::ha_explain::{self, ExplainOptions};
 use crate::ha_failover::{self, FailoverOptions};
 use crate::ha_format::{self, HaFormatOptions};
-use crate::ha_hdfs::{self, ActiveOptions, HdfsFailover, NodeArgument};
+use crate::ha_hdfs::{self, ActiveOptions, Force, HdfsFailover, NodeArgument};
 use crate::ha_history::{self, HistoryOptions};
 use crate::ha_status::{self, HaStatusOptions};
 use crate::ha_switchover::{self, SwitchoverOptions};
@@ -92,7 +92,7 @@ pub struct FailoverArguments {
     /// With FROM and TO: accepted; the new epoch fences the old primary in any case.
     #[arg(long, requires = "nodes")]
     pub forcefence: bool,
-    /// With FROM and TO: also where acknowledged rows may be lost.
+    /// With FROM and TO: as --allow-data-loss.
     #[arg(long, requires = "nodes")]
     pub forceactive: bool,
 }
@@ -131,8 +131,10 @@ async fn failover(
     match arguments.nodes.as_slice() {
         [from, to] => {
             let (from, to) = (from.clone(), to.clone());
-            let forceactive = arguments.forceactive || arguments.ours.allow_data_loss;
-            ha_hdfs::failover(environment, &HdfsFailover { from, to, forceactive }).await
+            let FailoverOptions { allow_data_loss, no_prompt, .. } = arguments.ours;
+            let forceactive = arguments.forceactive || allow_data_loss;
+            let force = Force { forceactive, no_prompt };
+            ha_hdfs::failover(environment, &HdfsFailover { from, to, force }).await
         }
         _ => ha_failover::run_in(environment, &arguments.ours).await,
     }
@@ -185,6 +187,11 @@ mod tests {
             panic!("not a failover");
         };
         assert_eq!((two.nodes.join(" "), two.forceactive), ("1 2".to_owned(), true));
+        let HaAction::TransitionToActive(active) = parsed("hawq ha -transitionToActive 2 -a")
+        else {
+            panic!("not a transition");
+        };
+        assert!(active.force.no_prompt && !active.force.forceactive);
         let HaAction::Failover(ours) = parsed("hawq ha failover --to 2 -a") else {
             panic!("not a failover");
         };

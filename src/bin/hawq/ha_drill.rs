@@ -1,5 +1,6 @@
 //! `hawq ha drill`: a switchover there and one back, so that a failover is not the first of its
-//! kind. Refused while anything is wrong; it says what.
+//! kind. Refused while anything is wrong; it says what. Once the way there is done and the way back
+//! is not, it exits 2 (something has changed) and says where the reign is.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use tokio::time::Instant;
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::ha_failover;
 use crate::ha_nodes::{self, Trouble};
+use crate::ha_standing;
 use crate::ha_switchover::{self, Switched};
 use crate::report;
 use crate::state_detail;
@@ -30,14 +31,23 @@ async fn drill(environment: &Environment) -> Result<(), Trouble> {
     let cluster = Cluster::ask(environment).await;
     let home = healthy(&cluster)?;
     let away = switched(environment, None).await?;
-    let back = wait_in_sync(environment, home).await;
-    if let Err(problem) = back {
-        let text = format!("the way back is not gone: {problem}; node {away} stays primary");
-        return Err(Trouble::Refused(text));
+    match way_back(environment, home).await {
+        Ok(()) => {
+            report::print("the drill is done");
+            Ok(())
+        }
+        // Even a refusal leaves the cluster otherwise than it was.
+        Err(trouble) => Err(Trouble::Lost(format!(
+            "only the way there is done, and node {away} is primary: {}; \"hawq ha switchover --to \
+             {home}\" goes back",
+            trouble.text()
+        ))),
     }
-    switched(environment, Some(&home.to_string())).await?;
-    report::print("the drill is done");
-    Ok(())
+}
+
+async fn way_back(environment: &Environment, home: u32) -> Result<(), Trouble> {
+    wait_in_sync(environment, home).await.map_err(Trouble::Refused)?;
+    switched(environment, Some(&home.to_string())).await.map(drop)
 }
 
 /// The primary's number, where nothing needs attention.
@@ -72,8 +82,9 @@ async fn wait_in_sync(environment: &Environment, node: u32) -> Result<(), String
     loop {
         let cluster = Cluster::ask(environment).await;
         let name = node.to_string();
-        let reply = ha_nodes::find(&cluster, &name)?.reply();
-        let follows = reply.is_some_and(|r| r.role == "in-sync" && ha_failover::is_safe(r));
+        let view = ha_nodes::find(&cluster, &name)?;
+        let in_sync = view.reply().is_some_and(|reply| reply.role == "in-sync");
+        let follows = in_sync && ha_standing::cannot(&cluster, view).is_empty();
         // As the primary counts it too: the standby's own word may be of before.
         let counted = cluster.primary().and_then(NodeView::reply).is_some_and(|primary| {
             let mut standbys = primary.standbys.iter();

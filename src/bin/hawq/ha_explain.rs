@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
-use crate::ha_failover;
+use crate::ha_nodes;
+use crate::ha_standing;
 use crate::report;
-use crate::{ha_nodes, ha_status};
 
 #[derive(Debug, Args)]
 pub struct ExplainOptions {
@@ -53,29 +53,24 @@ fn verdicts(cluster: &Cluster) -> Vec<Verdict> {
     let Some(record) = cluster.record() else { return Vec::new() };
     let primary = cluster.primary().map_or(record.primary, |view| view.node);
     let order: Vec<u32> =
-        ha_status::order_of_standbys(record).iter().map(|entry| entry.node).collect();
+        ha_standing::order_of_standbys(record).iter().map(|entry| entry.node).collect();
     let standbys = cluster.nodes.iter().filter(|view| view.node != primary);
     standbys.map(|view| verdict(cluster, view, &order)).collect()
 }
 
 fn verdict(cluster: &Cluster, view: &NodeView, order: &[u32]) -> Verdict {
     let node = view.node;
+    let reply = view.reply();
+    let not_by_itself = reply.map(|reply| reply.not_by_itself.clone()).unwrap_or_default();
     let place = order.iter().position(|number| *number == node);
-    match &view.answer {
-        Err(problem) => Verdict {
-            node,
-            cannot: vec![format!("it does not answer: {problem}")],
-            not_by_itself: Vec::new(),
-            place: None,
-            lost: None,
-        },
-        Ok(reply) => Verdict {
-            node,
-            cannot: reply.cannot_stand.clone(),
-            not_by_itself: reply.not_by_itself.clone(),
-            place: place.filter(|_| reply.not_by_itself.is_empty()),
-            lost: ha_failover::loss(cluster, view),
-        },
+    // Without the coordinator no force helps either.
+    let reaches = reply.is_some_and(|reply| reply.coordinator_trouble.is_empty());
+    Verdict {
+        node,
+        cannot: ha_standing::cannot(cluster, view),
+        place: place.filter(|_| not_by_itself.is_empty()),
+        not_by_itself,
+        lost: reaches.then(|| ha_standing::loss(cluster, view)).flatten(),
     }
 }
 
@@ -120,43 +115,56 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn each_standby_is_judged_by_what_it_says() {
-        let entry = |node| MemberEntry { node, priority: 1, ..MemberEntry::default() };
-        let record = ClusterState {
-            primary: 1,
-            members: vec![entry(1), entry(2), entry(3), entry(4)],
-            in_sync: vec![Member { node: 2, incarnation: 1 }],
-            ..ClusterState::default()
-        };
-        let view = |node: u32, answer: Result<StatusReply, &str>| NodeView {
+    fn view(node: u32, answer: Result<StatusReply, &str>) -> NodeView {
+        NodeView {
             node,
             host: "h".to_owned(),
             rpc_port: 1,
             pg_port: 1,
             answer: answer.map(Box::new).map_err(str::to_owned),
+        }
+    }
+
+    fn said(nodes: Vec<NodeView>) -> Vec<String> {
+        verdicts(&Cluster { nodes }).iter().flat_map(Verdict::lines).collect()
+    }
+
+    /// Node 1 reigns over five, of whom 2 and 5 are in sync.
+    fn primary() -> NodeView {
+        let entry = |node| MemberEntry { node, priority: 1, ..MemberEntry::default() };
+        let record = ClusterState {
+            primary: 1,
+            members: (1..6).map(entry).collect(),
+            in_sync: [2, 5].map(|node| Member { node, incarnation: 1 }).to_vec(),
+            ..ClusterState::default()
         };
-        let primary = StatusReply {
+        let reply = StatusReply {
             role: "primary".to_owned(),
             open: true,
             commit_lsn: 100,
             record: Some(record),
             ..StatusReply::default()
         };
+        view(1, Ok(reply))
+    }
+
+    fn standby(node: u32) -> StatusReply {
+        StatusReply { member: Some(Member { node, incarnation: 1 }), ..StatusReply::default() }
+    }
+
+    #[test]
+    fn each_standby_is_judged_by_what_it_says() {
         let behind = StatusReply {
             cannot_stand: vec!["rule 6: it is not in the recorded in-sync set".to_owned()],
             flush_lsn: 60,
-            ..StatusReply::default()
+            ..standby(3)
         };
-        let fine = StatusReply::default();
-        let nodes = vec![
-            view(1, Ok(primary)),
-            view(2, Ok(fine)),
+        let lines = said(vec![
+            primary(),
+            view(2, Ok(standby(2))),
             view(3, Ok(behind)),
             view(4, Err("connection refused")),
-        ];
-        let verdicts = verdicts(&Cluster { nodes });
-        let lines: Vec<String> = verdicts.iter().flat_map(Verdict::lines).collect();
+        ]);
         assert_eq!(
             lines,
             [
@@ -168,6 +176,31 @@ mod tests {
                  are known of)",
                 "node 4 cannot take over:",
                 "  it does not answer: connection refused",
+            ]
+        );
+    }
+
+    #[test]
+    fn nobody_can_take_over_whom_the_coordinator_or_the_limit_keeps_from_it() {
+        let trouble = "2 of 3 voters do not answer".to_owned();
+        let cut = |node| StatusReply { coordinator_trouble: trouble.clone(), ..standby(node) };
+        let outside =
+            StatusReply { cannot_stand: vec!["rule 6: it is not in the set".to_owned()], ..cut(3) };
+        let limited =
+            StatusReply { not_by_itself: vec!["6 failovers followed".to_owned()], ..standby(5) };
+        let nodes =
+            vec![primary(), view(2, Ok(cut(2))), view(3, Ok(outside)), view(5, Ok(limited))];
+        let rule_15 = "  rule 15: it does not reach the coordinator: 2 of 3 voters do not answer";
+        assert_eq!(
+            said(nodes),
+            [
+                "node 2 cannot take over:",
+                rule_15,
+                "node 3 cannot take over:",
+                "  rule 6: it is not in the set",
+                rule_15,
+                "node 5 can take over at a person's word; nothing would be lost",
+                "  6 failovers followed",
             ]
         );
     }

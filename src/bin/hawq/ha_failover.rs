@@ -2,29 +2,31 @@
 //!
 //! Refused while a primary answers (a switchover loses nothing), and refused by the standby itself
 //! when acknowledged rows could be missing there; `--allow-data-loss` accepts that, after saying
-//! how much, and is written to `gp_configuration_history`.
+//! how much, and is written to `gp_configuration_history`. It is refused too while another standby
+//! could take over and lose nothing.
 
-use aerie::proto::v1::{ActivateRequest, Progress, StatusReply};
-use aerie::types::Lsn;
+use aerie::proto::v1::{ActivateRequest, Progress};
 use clap::Args;
 
 use crate::Done;
-use crate::activate;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_nodes::{self, Trouble};
+use crate::ha_standing;
 use crate::prompt;
 use crate::report;
 
 #[derive(Debug, Args)]
 pub struct FailoverOptions {
-    /// The standby that becomes primary [default: the furthest in the in-sync set].
+    /// The standby that becomes primary [default: the furthest in the in-sync set; this host's own
+    /// where several are alike].
     #[arg(long, value_name = "NODE")]
     pub to: Option<String>,
     /// Do not ask.
     #[arg(short = 'a', long = "no-prompt")]
     pub no_prompt: bool,
-    /// Take over also where acknowledged rows may be lost.
+    /// Take over also where acknowledged rows may be lost; refused while another standby could
+    /// take over and lose nothing.
     #[arg(long)]
     pub allow_data_loss: bool,
 }
@@ -36,14 +38,15 @@ pub async fn run_in(environment: &Environment, options: &FailoverOptions) -> any
             report::print(&format!("node {node} is the primary already"));
             Ok(Done::Well)
         }
-        Ok(Plan::TakeOver(target)) => carry_out(environment, options, target).await,
+        Ok(Plan::TakeOver(target, loss)) => carry_out(environment, options, (target, loss)).await,
         Err(trouble) => Ok(trouble.tell()),
     }
 }
 
 enum Plan<'a> {
     Already(u32),
-    TakeOver(&'a NodeView),
+    /// With what could be lost.
+    TakeOver(&'a NodeView, Option<String>),
 }
 
 fn prepare<'a>(
@@ -68,47 +71,24 @@ fn prepare<'a>(
         Some(view) => view.answer.is_err(),
         None => !ha_nodes::answers(cluster),
     };
-    let target = activate::choose(cluster, named.map(|view| view.node), own);
+    let target = match named {
+        Some(view) => ha_standing::named(cluster, view.node),
+        None => ha_standing::best(cluster, own),
+    };
     let trouble = if silent { Trouble::silent } else { Trouble::Refused };
     let target = target.map_err(trouble)?;
-    if let Some(loss) = loss(cluster, target)
-        && !options.allow_data_loss
-    {
-        return Err(Trouble::Refused(format!("{loss}; --allow-data-loss accepts that")));
-    }
-    Ok(Plan::TakeOver(target))
-}
-
-/// What could be lost with `target` as primary; `None`: nothing, since it is in the recorded set.
-pub fn loss(cluster: &Cluster, target: &NodeView) -> Option<String> {
-    let reply = target.reply()?;
-    if reply.cannot_stand.is_empty() {
-        return None;
-    }
-    let others = cluster.nodes.iter().filter_map(NodeView::reply);
-    let known = others.map(|other| other.commit_lsn).max().unwrap_or_default();
-    let flushed = Lsn(reply.flush_lsn);
-    let missing = Lsn(known).bytes_since(flushed);
-    let known = match missing {
-        0 => String::new(),
-        bytes => format!(" ({bytes} bytes of it are known of)"),
-    };
-    let reasons = reply.cannot_stand.join("; ");
-    Some(format!(
-        "node {}: {reasons}; its log ends at {flushed}, and whatever was acknowledged after that \
-         would be lost{known}",
-        target.node
-    ))
+    let accepted = ("--allow-data-loss", options.allow_data_loss);
+    let loss = ha_standing::accepted_loss(cluster, target, accepted).map_err(Trouble::Refused)?;
+    Ok(Plan::TakeOver(target, loss))
 }
 
 async fn carry_out(
     environment: &Environment,
     options: &FailoverOptions,
-    target: &NodeView,
+    (target, loss): (&NodeView, Option<String>),
 ) -> anyhow::Result<Done> {
-    let cluster = Cluster::ask(environment).await;
     let node = target.node;
-    let question = match loss(&cluster, target) {
+    let question = match loss {
         Some(loss) => format!("{loss}. Fail over to node {node} all the same"),
         None => format!("Fail over to node {node}"),
     };
@@ -119,22 +99,9 @@ async fn carry_out(
     }
     let allow_data_loss = options.allow_data_loss;
     let request = ActivateRequest { allow_data_loss, ..ActivateRequest::default() };
-    let access = environment.access();
     let mut show = |line: &Progress| report::print(&line.text);
-    let asked = match ha_nodes::order_takeover(&access, target, request, &mut show).await {
-        Err(Trouble::Lost(problem)) => {
-            report::print(&format!("{problem}; waiting for what comes of it"));
-            ha_nodes::settle(environment, node, problem).await
-        }
-        asked => asked,
-    };
-    match asked {
+    match ha_nodes::take_over(environment, target, request, &mut show).await {
         Ok(()) => Ok(Done::Well),
         Err(trouble) => Ok(trouble.with(|text| format!("node {node}: {text}")).tell()),
     }
-}
-
-/// Whether this standby could take over at a person's word and lose nothing.
-pub fn is_safe(reply: &StatusReply) -> bool {
-    reply.cannot_stand.is_empty()
 }

@@ -1,20 +1,24 @@
 //! The verbs of `hdfs haadmin`, with its outputs, so that scripts written for HDFS do here.
 //!
-//! `active` is an open primary, `standby` any other node. As there, what fails goes to standard
-//! error and the exit code is 255 (HDFS's -1). Unlike there every way to become active goes through
-//! the rules: `--forceactive` is `--allow-data-loss`, and `--forcefence` changes nothing, since a
-//! takeover fences the node that it replaces by its epoch in any case.
+//! `active` is an open primary, `standby` any other node. As there, what fails and what is said on
+//! the way go to standard error, and the exit code is 255 (HDFS's -1). Unlike there every way to
+//! become active goes through the rules: `--forceactive` is `--allow-data-loss`, which says what is
+//! lost and asks, and `--forcefence` changes nothing, since a takeover fences the node that it
+//! replaces by its epoch in any case.
 
-use aerie::proto::v1::{ActivateRequest, ReleaseRequest};
+use aerie::proto::v1::{ActivateRequest, Progress, ReleaseRequest};
 use clap::Args;
 
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_nodes::{self, Trouble};
+use crate::ha_standing;
 use crate::ha_switchover;
+use crate::prompt;
 use crate::report;
-use crate::rpc::{self, Access};
+use crate::rpc;
+use crate::state_detail;
 
 /// HDFS's -1, as a shell sees it.
 const FAILED: Done = Done::Code(255);
@@ -29,9 +33,18 @@ pub struct NodeArgument {
 pub struct ActiveOptions {
     /// Node number, host or host:port.
     pub node: String,
-    /// Also where acknowledged rows may be lost.
+    #[command(flatten)]
+    pub force: Force,
+}
+
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Force {
+    /// Also where acknowledged rows may be lost; says how much, and asks.
     #[arg(long)]
     pub forceactive: bool,
+    /// Do not ask.
+    #[arg(short = 'a', long = "no-prompt")]
+    pub no_prompt: bool,
 }
 
 /// `failover FROM TO`.
@@ -39,7 +52,7 @@ pub struct ActiveOptions {
 pub struct HdfsFailover {
     pub from: String,
     pub to: String,
-    pub forceactive: bool,
+    pub force: Force,
 }
 
 fn ended(verb: &str, result: Result<(), String>) -> anyhow::Result<Done> {
@@ -97,40 +110,47 @@ pub async fn transition_to_active(
     options: &ActiveOptions,
 ) -> anyhow::Result<Done> {
     let cluster = Cluster::ask(environment).await;
-    let result = become_active(environment, &cluster, &options.node, options.forceactive).await;
+    let result = become_active(environment, &cluster, options).await;
     ended("transitionToActive", result)
 }
 
 async fn become_active(
     environment: &Environment,
     cluster: &Cluster,
-    name: &str,
-    forced: bool,
+    options: &ActiveOptions,
 ) -> Result<(), String> {
-    let target = answering(cluster, name)?;
+    let target = answering(cluster, &options.node)?;
     match cluster.primary() {
         Some(primary) if primary.node == target.node => return Ok(()),
         Some(primary) => return Err(format!("node {} is already active", primary.node)),
         None => {}
     }
-    take_over(environment, target, forced).await
+    take_over(environment, (cluster, target), options.force).await
 }
 
 async fn take_over(
     environment: &Environment,
-    target: &NodeView,
-    allow_data_loss: bool,
+    (cluster, target): (&Cluster, &NodeView),
+    force: Force,
 ) -> Result<(), String> {
+    let accepted = ("--forceactive", force.forceactive);
+    if let Some(loss) = ha_standing::accepted_loss(cluster, target, accepted)? {
+        report::complain(&loss);
+        let question = format!("Make node {} active although that is lost", target.node);
+        let agreed = prompt::ask(&question, force.no_prompt);
+        if !agreed.map_err(|error| error.to_string())? {
+            return Err("nothing was changed".to_owned());
+        }
+    }
+    let allow_data_loss = force.forceactive;
     let request = ActivateRequest { allow_data_loss, ..ActivateRequest::default() };
-    let access = environment.access();
-    let asked = match ha_nodes::order_takeover(&access, target, request, &mut |_| {}).await {
-        Err(Trouble::Lost(problem)) => ha_nodes::settle(environment, target.node, problem).await,
-        asked => asked,
-    };
+    let mut show = |line: &Progress| report::complain(&line.text);
+    let asked = ha_nodes::take_over(environment, target, request, &mut show).await;
     asked.map_err(|trouble| trouble.text().to_owned())
 }
 
-/// The others take over in the order of their priority, where the mode is automatic.
+/// The others take over in the order of their priority; refused where none of them would, since the
+/// node would open again.
 pub async fn transition_to_standby(environment: &Environment, name: &str) -> anyhow::Result<Done> {
     let cluster = Cluster::ask(environment).await;
     let result = async {
@@ -138,15 +158,42 @@ pub async fn transition_to_standby(environment: &Environment, name: &str) -> any
         if !view.is_open_primary() {
             return Ok(());
         }
-        release(view, &environment.access()).await
+        let node = view.node;
+        let refused = |reason| {
+            format!(
+                "nobody would take over from node {node}: {reason}; \"hawq ha switchover\" hands \
+                 over to a standby that can"
+            )
+        };
+        ha_standing::successor(&cluster).map_err(refused)?;
+        hand_back(environment, view).await
     };
     ended("transitionToStandby", result.await)
 }
 
-async fn release(view: &NodeView, access: &Access) -> Result<(), String> {
-    let mut client = rpc::connect(&view.rpc_address(), access).await?;
-    let outcome = rpc::bounded(client.release(ReleaseRequest { to: 0 })).await?;
-    if outcome.ok { Ok(()) } else { Err(outcome.text) }
+/// What came of it is what the nodes say afterwards.
+async fn hand_back(environment: &Environment, view: &NodeView) -> Result<(), String> {
+    let node = view.node;
+    let before = view.reply().map_or(0, |reply| reply.epoch);
+    let mut client = rpc::connect(&view.rpc_address(), &environment.access()).await?;
+    let asked = rpc::bounded(client.release(ReleaseRequest { to: 0 })).await;
+    let said = match ha_nodes::judged(asked) {
+        Ok(_) => format!("node {node} has handed its reign back"),
+        Err(Trouble::Lost(problem)) => problem,
+        Err(trouble) => return Err(trouble.text().to_owned()),
+    };
+    match ha_nodes::await_next(environment, before).await {
+        Ok(next) if next.node != node => {
+            let gap = next.reply().and_then(|reply| reply.reign.as_ref()?.gap_us);
+            report::complain(&ha_switchover::sentence(node, next.node, gap));
+            Ok(())
+        }
+        Ok(_) => Err(format!("{said}; nobody has taken over, and it is primary again")),
+        Err(cluster) => Err(match cluster.primary() {
+            Some(primary) => format!("{said}; node {} is primary", primary.node),
+            None => format!("{said}; {}", state_detail::why_no_primary(&cluster)),
+        }),
+    }
 }
 
 pub async fn failover(environment: &Environment, options: &HdfsFailover) -> anyhow::Result<Done> {
@@ -173,7 +220,7 @@ async fn fail_over(environment: &Environment, options: &HdfsFailover) -> Result<
             switched.map(drop).map_err(|trouble| trouble.text().to_owned())
         }
         Some(primary) => Err(format!("node {}, which is neither, is active", primary.node)),
-        None => take_over(environment, to, options.forceactive).await,
+        None => take_over(environment, (&cluster, to), options.force).await,
     }
 }
 

@@ -75,6 +75,23 @@ pub async fn order_takeover(
     }
 }
 
+/// The same, and where the answer got lost the nodes are asked what came of it.
+pub async fn take_over(
+    environment: &Environment,
+    target: &NodeView,
+    request: ActivateRequest,
+    show: &mut dyn FnMut(&Progress),
+) -> Result<(), Trouble> {
+    match order_takeover(&environment.access(), target, request, show).await {
+        Err(Trouble::Lost(problem)) => {
+            let text = format!("{problem}; waiting for what comes of it");
+            show(&Progress { text, level: "WARNING".to_owned(), ..Progress::default() });
+            settle(environment, target.node, problem).await
+        }
+        asked => asked,
+    }
+}
+
 /// Why what was asked for is not done, or not known to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
@@ -82,7 +99,8 @@ pub enum Trouble {
     Refused(String),
     /// Who could do or tell it does not answer; nothing was asked.
     Silent(String),
-    /// It was asked for and the answer is missing: it may have happened, or may yet.
+    /// It was asked for and the answer is missing: it may have happened, or may yet. Or only a part
+    /// of it has happened.
     Lost(String),
 }
 
@@ -169,16 +187,27 @@ pub fn answers(cluster: &Cluster) -> bool {
 
 /// Waits until `number` is an open primary, and gives its view; the cluster as it is otherwise.
 pub async fn await_primary(environment: &Environment, number: u32) -> Result<NodeView, Cluster> {
+    let cluster = settled(environment, |cluster| cluster.primary().is_some()).await;
+    let view = cluster.node(number).filter(|view| view.is_open_primary()).cloned();
+    view.ok_or(cluster)
+}
+
+/// Waits for an open primary above the epoch `before`; gives the cluster as it is otherwise.
+pub async fn await_next(environment: &Environment, before: u64) -> Result<NodeView, Cluster> {
+    let later = |view: &&NodeView| view.reply().is_some_and(|reply| reply.epoch > before);
+    let reigns = |cluster: &Cluster| cluster.primary().is_some_and(|view| later(&view));
+    let cluster = settled(environment, reigns).await;
+    let view = cluster.primary().filter(later).cloned();
+    view.ok_or(cluster)
+}
+
+/// Asks the nodes until it is as wanted, or time is up.
+async fn settled(environment: &Environment, wanted: impl Fn(&Cluster) -> bool) -> Cluster {
     let until = Instant::now() + SETTLE_MAX;
     loop {
         let cluster = Cluster::ask(environment).await;
-        let view = cluster.node(number).filter(|view| view.is_open_primary());
-        if let Some(view) = view {
-            return Ok(view.clone());
-        }
-        let other = cluster.primary().is_some();
-        if other || Instant::now() >= until {
-            return Err(cluster);
+        if wanted(&cluster) || Instant::now() >= until {
+            return cluster;
         }
         tokio::time::sleep(SETTLE_PAUSE).await;
     }
@@ -186,11 +215,7 @@ pub async fn await_primary(environment: &Environment, number: u32) -> Result<Nod
 
 /// What became of a takeover of `number` whose outcome was not told: it reigns, another node does,
 /// or that is not known.
-pub async fn settle(
-    environment: &Environment,
-    number: u32,
-    problem: String,
-) -> Result<(), Trouble> {
+async fn settle(environment: &Environment, number: u32, problem: String) -> Result<(), Trouble> {
     match await_primary(environment, number).await {
         Ok(_) => Ok(()),
         Err(cluster) => Err(match cluster.primary() {

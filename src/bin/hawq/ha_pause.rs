@@ -1,7 +1,11 @@
 //! `hawq ha pause` and `hawq ha resume`: whether a standby may take over without a person.
 //!
 //! The flag is in the cluster state, so it holds for every node, and outlives all of them. Any node
-//! can change it; the primary is asked first, the others when it does not answer.
+//! can change it, and tries for itself as long as that makes sense: each is asked once, the primary
+//! first. What the primary refuses nobody else is asked; a standby that is busy is passed over.
+//! Once an outcome is unknown nobody else is asked either: it would wait for the same coordinator.
+
+use std::time::Duration;
 
 use aerie::proto::v1::PauseRequest;
 
@@ -12,26 +16,42 @@ use crate::ha_nodes::{self, Trouble};
 use crate::report;
 use crate::rpc::{self, Access};
 
-/// A change of the record that crossed another is tried once more.
-const ATTEMPTS: usize = 3;
+/// For the whole command. A node waits so long for its coordinator at most.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run_in(environment: &Environment, paused: bool) -> anyhow::Result<Done> {
+    Ok(run_within(PATIENCE, environment, paused).await)
+}
+
+pub async fn run_within(patience: Duration, environment: &Environment, paused: bool) -> Done {
+    let asked = tokio::time::timeout(patience, ask_each(environment, paused)).await;
+    let late = || {
+        let text = format!("no answer within {patience:?}; the change may yet take effect");
+        Trouble::Lost(text)
+    };
+    match asked.unwrap_or_else(|_| Err(late())) {
+        Ok(()) => {
+            report::print(sentence(paused));
+            Done::Well
+        }
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+async fn ask_each(environment: &Environment, paused: bool) -> Result<(), Trouble> {
     let cluster = Cluster::ask(environment).await;
     let access = environment.access();
     let none = "no node answers; start one with \"hawq start master\"";
     let mut trouble = Trouble::Silent(none.to_owned());
-    for _ in 0..ATTEMPTS {
-        for view in in_order(&cluster) {
-            match ask(view, &access, paused).await {
-                Ok(_) => {
-                    report::print(sentence(paused));
-                    return Ok(Done::Well);
-                }
-                Err(why) => trouble = why.with(|text| format!("node {}: {text}", view.node)),
-            }
+    for view in in_order(&cluster) {
+        let Err(why) = ask(view, &access, paused).await else { return Ok(()) };
+        trouble = why.with(|text| format!("node {}: {text}", view.node));
+        let final_word = matches!(trouble, Trouble::Refused(_)) && view.is_open_primary();
+        if final_word || matches!(trouble, Trouble::Lost(_)) {
+            break;
         }
     }
-    Ok(trouble.tell())
+    Err(trouble)
 }
 
 /// Nodes that answered, the primary first.

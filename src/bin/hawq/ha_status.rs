@@ -2,7 +2,7 @@
 //!
 //! Exits 0 when an open primary answered, 1 when only others did, 2 when nobody did.
 
-use aerie::proto::v1::{ClusterState, MemberEntry, Mode, StandbyStatus, StatusReply};
+use aerie::proto::v1::{ClusterState, Mode, StandbyStatus, StatusReply};
 use aerie::types::{Epoch, Lsn};
 use clap::Args;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
+use crate::ha_standing::order_of_standbys;
 use crate::report;
 use crate::state_detail;
 use crate::{ha_history, ha_nodes};
@@ -35,18 +36,6 @@ pub async fn run_in(environment: &Environment, options: &HaStatusOptions) -> any
         None if ha_nodes::answers(&cluster) => Done::Badly,
         None => Done::Unknown,
     })
-}
-
-/// Members of the in-sync set that may stand by themselves, the first to do so first (rule 10).
-pub fn order_of_standbys(record: &ClusterState) -> Vec<&MemberEntry> {
-    let in_sync = |entry: &MemberEntry| record.in_sync.iter().any(|m| m.node == entry.node);
-    let mut standbys: Vec<&MemberEntry> = record
-        .members
-        .iter()
-        .filter(|entry| entry.node != record.primary && entry.priority > 0 && in_sync(entry))
-        .collect();
-    standbys.sort_by_key(|entry| (std::cmp::Reverse(entry.priority), entry.node));
-    standbys
 }
 
 fn lines(cluster: &Cluster) -> Vec<(String, String)> {
@@ -175,7 +164,7 @@ fn object(cluster: &Cluster) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use aerie::proto::v1::Member;
+    use aerie::proto::v1::{Member, MemberEntry};
 
     use super::*;
 
@@ -192,13 +181,6 @@ mod tests {
             members: vec![entry(1, 9), entry(2, 1), entry(3, 5), entry(4, 0), entry(5, 9)],
             ..ClusterState::default()
         }
-    }
-
-    #[test]
-    fn the_order_is_that_of_priority_among_those_in_sync() {
-        let record = record();
-        let order: Vec<u32> = order_of_standbys(&record).iter().map(|entry| entry.node).collect();
-        assert_eq!(order, [3, 2]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_nodes::{self, Trouble};
-use crate::ha_status;
+use crate::ha_standing;
 use crate::report;
 use crate::state_detail;
 
@@ -65,7 +65,7 @@ pub async fn switch_over(environment: &Environment, to: Option<&str>) -> Result<
         return Ok(Switched::Already { node: view.node });
     }
     let target = match named {
-        Some(view) => able(view)?,
+        Some(view) => able(&cluster, view)?,
         None => first_able(&cluster)?,
     };
     let (node, from) = (target.node, primary.node);
@@ -103,9 +103,9 @@ fn first_able(cluster: &Cluster) -> Result<&NodeView, Trouble> {
     let refused = |text: &str| Trouble::Refused(text.to_owned());
     let record = cluster.record().ok_or_else(|| refused("no node knows the cluster state"))?;
     let mut problem = refused("no standby is in the in-sync set (rule 6)");
-    for entry in ha_status::order_of_standbys(record) {
+    for entry in ha_standing::order_of_standbys(record) {
         let Some(view) = cluster.node(entry.node) else { continue };
-        match able(view) {
+        match able(cluster, view) {
             Ok(view) => return Ok(view),
             Err(reason) => problem = reason,
         }
@@ -114,17 +114,17 @@ fn first_able(cluster: &Cluster) -> Result<&NodeView, Trouble> {
 }
 
 /// The standby itself decides; what it would refuse is said before anything is asked of it.
-fn able(view: &NodeView) -> Result<&NodeView, Trouble> {
+fn able<'a>(cluster: &Cluster, view: &'a NodeView) -> Result<&'a NodeView, Trouble> {
     let node = view.node;
-    let reply = view.answer.as_ref();
-    let silent = |problem: &String| Trouble::silent(problem.clone());
-    let reply = reply.map_err(|problem| {
-        silent(problem).with(|problem| format!("node {node} does not answer: {problem}"))
-    })?;
-    if reply.cannot_stand.is_empty() {
+    if let Err(problem) = &view.answer {
+        let silent = Trouble::silent(problem.clone());
+        return Err(silent.with(|problem| format!("node {node} does not answer: {problem}")));
+    }
+    let reasons = ha_standing::cannot(cluster, view);
+    if reasons.is_empty() {
         return Ok(view);
     }
-    let reasons = reply.cannot_stand.join("; ");
+    let reasons = reasons.join("; ");
     Err(Trouble::Refused(format!("node {node} cannot take over: {reasons}")))
 }
 

@@ -2,19 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use aerie::proto::v1::{ActivateRequest, ReignEntry, StatusReply};
+use aerie::proto::v1::{ActivateRequest, Mode, Outcome, ReignEntry, StandbyStatus, StatusReply};
 
 use crate::Done;
 use crate::cluster::Cluster;
 use crate::environment::Environment;
-use crate::fake_control::{FakeNode, SECRET};
+use crate::fake_control::{FakeNode, Pausing, SECRET};
 use crate::ha_failover::FailoverOptions;
-use crate::ha_hdfs::{ActiveOptions, HdfsFailover};
+use crate::ha_hdfs::{ActiveOptions, Force, HdfsFailover};
 use crate::ha_switchover::{Switched, switch_over};
 use crate::state_detail;
 use crate::verbs_tests::{Home, dead_address, peer, progress, record, reply};
-use crate::{ha_drill, ha_failover, ha_hdfs, ha_history};
+use crate::{ha_drill, ha_failover, ha_hdfs, ha_history, ha_pause};
 
 /// A primary and a standby that know of each other; the standby takes over when asked.
 struct Pair {
@@ -149,12 +150,51 @@ async fn a_failover_that_could_lose_rows_needs_to_be_told_so() {
     assert!(pair.asked()[0].allow_data_loss);
 }
 
+/// This host's own standby is behind, and another one is not.
+#[tokio::test]
+async fn a_failover_does_not_lose_what_another_standby_has() {
+    let pair = pair(("primary at epoch 3.2", true)).await;
+    let behind = FakeNode::saying(reply(3, "catching-up"));
+    let third = behind.serve().await;
+    let record = pair.standby.reply.lock().unwrap().record.clone();
+    {
+        let mut behind = behind.reply.lock().unwrap();
+        behind.cannot_stand = vec!["rule 6: it is not in the recorded in-sync set".to_owned()];
+        (behind.record, behind.flush_lsn) = (record, 1 << 20);
+    }
+    let gone = dead_address().await;
+    let peers = [peer(3, third), peer(1, gone), peer(2, pair.second)].join(",");
+    let home = Home::new(&peers, &[("aerie_node", "3")], SECRET);
+    let environment = home.environment();
+    assert_eq!(environment.master.node.get(), 3);
+    let named = FailoverOptions { to: Some("3".to_owned()), ..options(true) };
+    let done = ha_failover::run_in(&environment, &named).await.unwrap();
+    assert_eq!((done, behind.activations.lock().unwrap().len()), (Done::Badly, 0));
+    let done = ha_failover::run_in(&environment, &options(true)).await.unwrap();
+    assert_eq!((done, pair.asked().len()), (Done::Well, 1));
+    assert!(behind.activations.lock().unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_drill_is_refused_while_something_needs_attention() {
     let pair = pair(("", true)).await;
     pair.primary.reply.lock().unwrap().commits_wait = "a standby is slow".to_owned();
     assert_eq!(ha_drill::run_in(&pair.environment()).await.unwrap(), Done::Badly);
     assert!(pair.asked().is_empty());
+}
+
+#[tokio::test]
+async fn half_a_drill_has_changed_something() {
+    let mut pair = pair(("primary at epoch 3.2", true)).await;
+    pair.primary.progress = vec![progress("this standby is being seeded", true, false)];
+    let back = StandbyStatus { member: Some(member(1)), in_sync: true, ..StandbyStatus::default() };
+    pair.standby.becomes[0].1.standbys.push(back);
+    let peers =
+        [peer(1, pair.primary.serve().await), peer(2, pair.standby.serve().await)].join(",");
+    let home = Home::new(&peers, &[], SECRET);
+    assert_eq!(ha_drill::run_in(&home.environment()).await.unwrap(), Done::Unknown);
+    let asked = [&pair.standby, &pair.primary].map(|node| node.activations.lock().unwrap().len());
+    assert_eq!(asked, [1, 1], "there, and not back");
 }
 
 #[tokio::test]
@@ -167,7 +207,7 @@ async fn hdfs_verbs_say_and_do_what_hdfs_scripts_expect() {
     assert_eq!(ha_hdfs::get_service_state(environment, "1").await.unwrap(), Done::Well);
     assert_eq!(ha_hdfs::get_service_state(environment, "9").await.unwrap(), Done::Code(255));
     assert_eq!(ha_hdfs::check_health(environment, "2").await.unwrap(), Done::Well);
-    let active = ActiveOptions { node: "2".to_owned(), forceactive: false };
+    let active = ActiveOptions { node: "2".to_owned(), force: Force::default() };
     let refused = ha_hdfs::transition_to_active(environment, &active).await.unwrap();
     assert_eq!(refused, Done::Code(255), "node 1 is active");
     assert_eq!(ha_hdfs::transition_to_standby(environment, "2").await.unwrap(), Done::Well);
@@ -175,7 +215,7 @@ async fn hdfs_verbs_say_and_do_what_hdfs_scripts_expect() {
     let failover = |from: &str, to: &str| HdfsFailover {
         from: from.to_owned(),
         to: to.to_owned(),
-        forceactive: false,
+        force: Force::default(),
     };
     for _ in 0..2 {
         let done = ha_hdfs::failover(environment, &failover("1", "2")).await.unwrap();
@@ -184,6 +224,54 @@ async fn hdfs_verbs_say_and_do_what_hdfs_scripts_expect() {
     assert_eq!(pair.asked().len(), 1, "the second time it was so already");
     pair.primary.reply.lock().unwrap().cannot_stand = vec!["rule 13: being seeded".to_owned()];
     assert_eq!(ha_hdfs::check_health(environment, "1").await.unwrap(), Done::Code(255));
+}
+
+#[tokio::test]
+async fn a_reign_is_handed_back_only_where_somebody_takes_it() {
+    let mut pair = pair(("", true)).await;
+    let both = [&pair.primary, &pair.standby].map(|node| Arc::clone(&node.reply));
+    let automatic = |paused| {
+        for reply in &both {
+            let mut reply = reply.lock().unwrap();
+            let record = reply.record.as_mut().unwrap();
+            (record.mode, record.paused) = (Mode::Embedded.into(), paused);
+        }
+    };
+    let [first, second] = [Arc::clone(&both[0]), Arc::clone(&both[1])];
+    let handed_back = async |pair: &Pair| {
+        let peers = [peer(1, pair.primary.serve().await), peer(2, pair.second)].join(",");
+        let home = Home::new(&peers, &[], SECRET);
+        let done = ha_hdfs::transition_to_standby(&home.environment(), "1").await.unwrap();
+        (done, pair.primary.releases.lock().unwrap().len())
+    };
+    assert_eq!(handed_back(&pair).await, (Done::Code(255), 0), "manual mode");
+    automatic(true);
+    assert_eq!(handed_back(&pair).await, (Done::Code(255), 0), "paused");
+    automatic(false);
+    let again = StatusReply { epoch: 3 << 8 | 1, ..first.lock().unwrap().clone() };
+    pair.primary.becomes = vec![(Arc::clone(&first), again)];
+    assert_eq!(handed_back(&pair).await, (Done::Code(255), 1), "it is primary again");
+    pair.primary.becomes = vec![(first, reply(1, "in-sync")), (second, opened(2, Some(7)))];
+    assert_eq!(handed_back(&pair).await, (Done::Well, 2));
+}
+
+#[tokio::test]
+async fn an_hdfs_verb_loses_rows_only_when_told_to() {
+    let pair = pair(("primary at epoch 3.2", true)).await;
+    let home = pair.without_primary().await;
+    pair.standby.reply.lock().unwrap().cannot_stand = vec!["rule 6: not in the set".to_owned()];
+    let environment = &home.environment();
+    let active = |force| ActiveOptions { node: "2".to_owned(), force };
+    let refused = ha_hdfs::transition_to_active(environment, &active(Force::default())).await;
+    assert_eq!((refused.unwrap(), pair.asked().len()), (Done::Code(255), 0));
+    let (from, to) = ("1".to_owned(), "2".to_owned());
+    let failover = HdfsFailover { from, to, force: Force::default() };
+    let refused = ha_hdfs::failover(environment, &failover).await.unwrap();
+    assert_eq!((refused, pair.asked().len()), (Done::Code(255), 0));
+    let force = Force { forceactive: true, no_prompt: true };
+    let done = ha_hdfs::transition_to_active(environment, &active(force)).await.unwrap();
+    assert_eq!((done, pair.asked().len()), (Done::Well, 1));
+    assert!(pair.asked()[0].allow_data_loss);
 }
 
 #[tokio::test]
@@ -212,4 +300,33 @@ async fn two_claims_to_one_epoch_are_an_alarm_that_names_both() {
     pair.primary.reply.lock().unwrap().alarm = "two claims to epoch 2.1: …".to_owned();
     let cluster = Cluster::ask(&pair.environment()).await;
     assert_eq!(state_detail::alarms(&cluster).len(), 2);
+}
+
+/// A primary and a standby, of which the first says this to a pause, and how often each was asked.
+async fn paused_by(first: FakeNode, patience: Duration) -> (Done, [usize; 2]) {
+    let second = FakeNode::saying(reply(2, "in-sync"));
+    let addresses = (first.serve().await, second.serve().await);
+    let peers = format!("{},{}", peer(1, addresses.0), peer(2, addresses.1));
+    let home = Home::new(&peers, &[], SECRET);
+    let done = ha_pause::run_within(patience, &home.environment(), true).await;
+    (done, [&first, &second].map(|node| node.pauses.lock().unwrap().len()))
+}
+
+#[tokio::test]
+async fn a_pause_ends_with_a_refusal_or_with_the_first_unknown_outcome() {
+    let long = Duration::from_secs(60);
+    let node = |role: &str, pausing| FakeNode { pausing, ..FakeNode::saying(reply(1, role)) };
+    let says = |unknown| {
+        Pausing::Says(Outcome { unknown, text: "so it is".to_owned(), ..Outcome::default() })
+    };
+    let refused = paused_by(node("primary", says(false)), long).await;
+    assert_eq!(refused, (Done::Badly, [1, 0]), "what the primary refuses is refused");
+    let unknown = paused_by(node("primary", says(true)), long).await;
+    assert_eq!(unknown, (Done::Unknown, [1, 0]));
+    let unknown = paused_by(node("in-sync", says(true)), long).await;
+    assert_eq!(unknown, (Done::Unknown, [1, 0]));
+    let busy = paused_by(node("taking-over", says(false)), long).await;
+    assert_eq!(busy, (Done::Well, [1, 1]), "another node can do it");
+    let late = paused_by(node("primary", Pausing::Hangs), Duration::from_secs(1)).await;
+    assert_eq!(late, (Done::Unknown, [1, 0]));
 }

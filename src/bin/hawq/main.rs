@@ -28,6 +28,7 @@ mod ha_hdfs;
 mod ha_history;
 mod ha_nodes;
 mod ha_pause;
+mod ha_standing;
 mod ha_status;
 mod ha_switchover;
 #[cfg(test)]

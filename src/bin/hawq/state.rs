@@ -29,12 +29,11 @@ pub async fn run_in(environment: &Environment, options: &StateOptions) -> anyhow
     let Some(primary) = cluster.primary().and_then(NodeView::reply) else {
         report::print(NO_DATABASE);
         report.error(&state_detail::why_no_primary(&cluster));
-        show(&report, &state_detail::nodes(&cluster));
+        show(&report, &lines(&cluster, options.errors));
         return Ok(Done::Badly);
     };
     if options.errors {
-        let lines = state_detail::lines(&cluster);
-        let attention: Vec<Line> = lines.into_iter().filter(|line| line.attention).collect();
+        let attention = lines(&cluster, true);
         show(&report, &attention);
         if attention.is_empty() {
             report.info("All segments are running normally");
@@ -61,13 +60,19 @@ pub async fn run_in(environment: &Environment, options: &StateOptions) -> anyhow
     if options.brief {
         show(&report, state_detail::commits_wait(primary).as_slice());
     } else {
-        show(&report, &state_detail::lines(&cluster));
+        show(&report, &lines(&cluster, false));
     }
     if options.status {
         show(&report, &state_detail::all_segments(primary));
         show(&report, &state_detail::node_details(&cluster));
     }
     Ok(Done::Well)
+}
+
+/// All that is to be said of high availability, or only what needs attention.
+fn lines(cluster: &Cluster, errors: bool) -> Vec<Line> {
+    let lines = state_detail::lines(cluster).into_iter();
+    lines.filter(|line| line.attention || !errors).collect()
 }
 
 fn show(report: &Report, lines: &[Line]) {

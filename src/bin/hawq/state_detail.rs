@@ -7,6 +7,7 @@ use aerie::proto::v1::{ClusterState, Mode, SegmentRow, StandbyStatus, StatusRepl
 use aerie::types::{Epoch, Lsn};
 
 use crate::cluster::{Cluster, NodeView};
+use crate::ha_standing;
 
 const DASHES: &str = "-----------------------------------------------------";
 
@@ -50,22 +51,35 @@ pub fn lines(cluster: &Cluster) -> Vec<Line> {
             text: pair("Failover mode", &format!("{}{lacks}", failover_mode(record))),
             attention: record.paused,
         });
+        lines.extend(order(record).map(|text| fine(pair("Order of standbys", &text))));
     }
     lines.extend(alarms(cluster).into_iter().map(|alarm| alarming(pair("ALARM", &alarm))));
     match primary.and_then(NodeView::reply) {
         Some(reply) => {
             lines.push(mirroring(reply));
             lines.extend(commits_wait(reply));
-            lines.extend(coordinator_lost(reply));
         }
         None => lines.push(alarming(pair("Primary", "none serves"))),
     }
+    lines.extend(coordinator_lost(cluster));
     lines.extend(leases_differ(cluster).map(|text| alarming(pair("Lease", &text))));
     lines.extend(nodes(cluster));
     if let Some(reply) = primary.and_then(NodeView::reply) {
         lines.extend(segments(reply));
     }
     lines
+}
+
+/// Who would be primary next (rule 10), where there is anybody else.
+fn order(record: &ClusterState) -> Option<String> {
+    let order = ha_standing::order_of_standbys(record);
+    let nodes: Vec<String> = order.iter().map(|entry| format!("node {}", entry.node)).collect();
+    let text = match nodes.as_slice() {
+        [] => "none in the in-sync set".to_owned(),
+        [first] => format!("{first} first"),
+        [first, rest @ ..] => format!("{first} first, then {}", rest.join(", ")),
+    };
+    (record.members.len() > 1).then_some(text)
 }
 
 /// Claims that no rule allows: as nodes have met them, and as their answers show.
@@ -171,10 +185,24 @@ pub fn commits_wait(reply: &StatusReply) -> Option<Line> {
 }
 
 /// Rule 15: what that means for whoever reads it.
-fn coordinator_lost(reply: &StatusReply) -> Option<Line> {
-    let reason = &reply.coordinator_trouble;
-    let text = format!("cannot be reached, so nobody takes over until it is back: {reason}");
-    (!reason.is_empty()).then(|| alarming(pair("Coordinator", &text)))
+fn coordinator_lost(cluster: &Cluster) -> Vec<Line> {
+    let answers: Vec<&NodeView> = cluster.nodes.iter().filter(|v| v.answer.is_ok()).collect();
+    let trouble = |view: &&NodeView| {
+        let reason = &view.reply()?.coordinator_trouble;
+        (!reason.is_empty()).then(|| (view.node, view.is_open_primary(), reason.clone()))
+    };
+    let cut: Vec<(u32, bool, String)> = answers.iter().filter_map(trouble).collect();
+    let line = |text: String| alarming(pair("Coordinator", &text));
+    if let (Some((node, _, reason)), true) = (cut.first(), cut.len() == answers.len()) {
+        return vec![line(format!(
+            "cannot be reached, so nobody takes over until it is back (node {node}): {reason}"
+        ))];
+    }
+    let each = cut.into_iter().map(|(node, reigns, reason)| match reigns {
+        true => format!("node {node}, the primary, cannot reach it and keeps its set: {reason}"),
+        false => format!("node {node} cannot reach it, so it does not take over: {reason}"),
+    });
+    each.map(line).collect()
 }
 
 /// Never "Synchronized" beside a reason why the primary does not serve: it was so once.

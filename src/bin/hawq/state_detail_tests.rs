@@ -1,6 +1,6 @@
 //! The truth after the block.
 
-use aerie::proto::v1::{ClusterState, Member};
+use aerie::proto::v1::{ClusterState, Member, MemberEntry};
 
 use super::*;
 
@@ -140,6 +140,77 @@ fn without_a_primary_each_node_says_why() {
 
 fn nodes_of(cluster: &Cluster) -> Vec<Line> {
     super::nodes(cluster)
+}
+
+/// Three members, of whom `in_sync` are recorded; node 3 has the higher priority.
+fn record(in_sync: &[u32]) -> ClusterState {
+    let entry = |node| MemberEntry { node, priority: node, ..MemberEntry::default() };
+    ClusterState {
+        epoch: 3 << 8 | 1,
+        primary: 1,
+        mode: Mode::Embedded.into(),
+        in_sync: in_sync.iter().map(|node| Member { node: *node, incarnation: 1 }).collect(),
+        members: (1..4).map(entry).collect(),
+        ..ClusterState::default()
+    }
+}
+
+fn line(lines: &[String], label: &str) -> String {
+    let found = lines.iter().filter_map(|line| line.strip_prefix(label)?.strip_prefix(" = "));
+    found.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_first_among_the_standbys_is_shown() {
+    for (in_sync, shown) in [
+        (&[1, 2, 3][..], "node 3 first, then node 2"),
+        (&[1, 2], "node 2 first"),
+        (&[1], "none in the in-sync set"),
+    ] {
+        let first = StatusReply { record: Some(record(in_sync)), ..reply(1, "primary") };
+        let cluster = Cluster { nodes: vec![view(1, Ok(first))] };
+        assert_eq!(line(&squeezed(lines(&cluster)), "Order of standbys"), shown);
+    }
+}
+
+#[test]
+fn without_a_primary_the_rest_is_told_too() {
+    let standby = StatusReply {
+        record: Some(ClusterState { paused: true, ..record(&[1, 2]) }),
+        alarm: "two claims to epoch 3.1".to_owned(),
+        coordinator_trouble: "no route to zk1".to_owned(),
+        ..reply(2, "in-sync")
+    };
+    let nodes = vec![view(1, Err("connection refused")), view(2, Ok(standby))];
+    let cluster = Cluster { nodes };
+    let attention = lines(&cluster).into_iter().filter(|line| line.attention).collect();
+    let attention = squeezed(attention);
+    assert_eq!(
+        attention[..4],
+        [
+            "Failover mode = automatic, embedded coordinator, PAUSED (hawq ha resume)",
+            "ALARM = two claims to epoch 3.1",
+            "Primary = none serves",
+            "Coordinator = cannot be reached, so nobody takes over until it is back (node 2): no \
+             route to zk1",
+        ]
+    );
+}
+
+#[test]
+fn whoever_misses_the_coordinator_is_named() {
+    let first = StatusReply { record: Some(record(&[1, 2, 3])), ..reply(1, "primary") };
+    let cut = |reply: StatusReply| StatusReply { coordinator_trouble: "lost".to_owned(), ..reply };
+    let shown = |nodes: Vec<StatusReply>| {
+        let nodes = (1..).zip(nodes).map(|(node, reply)| view(node, Ok(reply))).collect();
+        line(&squeezed(lines(&Cluster { nodes })), "Coordinator")
+    };
+    let standby = || reply(2, "in-sync");
+    assert_eq!(shown(vec![first.clone(), standby()]), "");
+    let second = "node 2 cannot reach it, so it does not take over: lost";
+    assert_eq!(shown(vec![first.clone(), cut(standby())]), second);
+    let primary = "node 1, the primary, cannot reach it and keeps its set: lost";
+    assert_eq!(shown(vec![cut(first), standby()]), primary);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use aerie::types::{Epoch, Lsn};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NodeView};
+use crate::ha_standing::order_of_standbys;
 use crate::state_detail::{alarms, why_no_primary};
 
 pub fn object(cluster: &Cluster) -> Value {
@@ -16,6 +17,9 @@ pub fn object(cluster: &Cluster) -> Value {
         "epoch": record.map(|record| Epoch(record.epoch).to_string()),
         "alarms": alarms(cluster),
         "paused": record.map(|record| record.paused),
+        "order_of_standbys": record.map(|record| {
+            order_of_standbys(record).iter().map(|entry| entry.node).collect::<Vec<_>>()
+        }),
         "primary": primary.map(|view| view.node),
         "no_primary_reason": primary.is_none().then(|| why_no_primary(cluster)),
         "mirroring": reply.map(|reply| json!({
