@@ -36,6 +36,9 @@ pub enum Cause {
     Person { ticket: u64, force: bool },
     /// An operator opens the recorded primary without hearing from the others.
     ForcedRestart { ticket: u64 },
+    /// An operator gives the coordinator up for lost: this node's own copy of the record is the
+    /// record from here on, in manual mode. `force`: also outside the in-sync set.
+    Abandon { ticket: u64, force: bool },
 }
 
 impl Cause {
@@ -43,7 +46,9 @@ impl Cause {
     pub fn authority(self, end: Lsn) -> Authority {
         match self {
             Cause::Person { force, .. } => Authority::Person { force, end },
-            Cause::ForcedRestart { .. } => Authority::Person { force: true, end },
+            Cause::ForcedRestart { .. } | Cause::Abandon { .. } => {
+                Authority::Person { force: true, end }
+            }
             Cause::Restart
             | Cause::Again { .. }
             | Cause::Silence
@@ -74,6 +79,7 @@ impl Cause {
             | Cause::Ended { .. }
             | Cause::Release { .. }
             | Cause::LetGo
+            | Cause::Abandon { .. }
             | Cause::Person { .. } => false,
         }
     }
@@ -86,13 +92,20 @@ impl Cause {
 
     #[must_use]
     pub fn forced(self) -> bool {
-        matches!(self, Cause::Person { force: true, .. } | Cause::ForcedRestart { .. })
+        matches!(
+            self,
+            Cause::Person { force: true, .. }
+                | Cause::Abandon { force: true, .. }
+                | Cause::ForcedRestart { .. }
+        )
     }
 
     #[must_use]
     pub fn ticket(self) -> Option<u64> {
         match self {
-            Cause::Person { ticket, .. } | Cause::ForcedRestart { ticket } => Some(ticket),
+            Cause::Person { ticket, .. }
+            | Cause::Abandon { ticket, .. }
+            | Cause::ForcedRestart { ticket } => Some(ticket),
             Cause::Enable { ticket } => ticket,
             _ => None,
         }
@@ -321,6 +334,9 @@ impl Attempt {
 
     /// A person's force, and a coordinator that certainly refused, end the way out of manual mode.
     fn next_mode(&self, record: &ClusterState) -> (Mode, Option<Enabling>) {
+        if matches!(self.cause, Cause::Abandon { .. }) {
+            return (Mode::Manual, None);
+        }
         let stays = self.cause.forced() || matches!(self.cause, Cause::StayManual { .. });
         match record.enabling {
             Some(Enabling::Decided(mode)) if !stays => (mode, None),

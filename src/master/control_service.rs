@@ -85,7 +85,11 @@ impl Control for ControlService {
         Ok(outcome(enable::enable(&self.parts, mode).await))
     }
 
-    async fn disable(&self, _: Request<v1::DisableRequest>) -> Reply<v1::Outcome> {
+    async fn disable(&self, request: Request<v1::DisableRequest>) -> Reply<v1::Outcome> {
+        let v1::DisableRequest { coordinator_lost, allow_data_loss } = request.into_inner();
+        if coordinator_lost {
+            return self.ask(NodeRequest::Abandon { force: allow_data_loss }).await;
+        }
         Ok(outcome(enable::disable(&self.parts).await))
     }
 

@@ -127,6 +127,8 @@ pub enum Request {
     Pause { paused: bool },
     /// Hand the reign back, to `to` where given, so that it may be taken over at once.
     Release { to: Option<NodeId> },
+    /// The coordinator is lost for good: this node's copy of the record is to be the record.
+    Abandon { force: bool },
     /// `hawq ha enable`: leave manual mode (primary only).
     Enable { mode: Mode, voters: BTreeSet<Voter> },
     /// `hawq ha disable`: back to manual mode (primary only).

@@ -111,6 +111,15 @@ impl Ensemble {
         }
     }
 
+    /// Its disks are lost; it runs again, with nothing.
+    pub fn wipe(&mut self) {
+        self.kill_all();
+        for i in 0..self.servers.len() {
+            fs::remove_dir_all(self.directory(i)).expect("remove the data");
+        }
+        self.start_all();
+    }
+
     pub fn kill(&mut self, i: usize) {
         if let Some(mut child) = self.servers[i].child.take() {
             let _ = child.kill();

@@ -12,6 +12,7 @@ mod bad_input;
 mod broken_disks;
 mod cluster;
 mod commands;
+mod coordinator_lost;
 mod damage;
 mod ensemble;
 mod fabric;

@@ -13,7 +13,7 @@ use crate::wait::{eventually, eventually_soon, seconds};
 use crate::writers::Writers;
 
 /// Started, then told of ZooKeeper as HAWQ is, and started again.
-fn start(ensemble: &Ensemble) -> Cluster {
+pub fn start(ensemble: &Ensemble) -> Cluster {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
     cluster.stop().expect("stop").expect("stop");
     let quorum = ensemble.quorum();
@@ -32,7 +32,7 @@ fn status(cluster: &Cluster) -> Value {
     serde_json::from_str(&outcome.stdout).unwrap_or(Value::Null)
 }
 
-fn in_zookeeper(cluster: &Cluster) -> Node {
+pub fn in_zookeeper(cluster: &Cluster) -> Node {
     eventually("the record in ZooKeeper", READY, || {
         let status = status(cluster);
         if status["mode"] == "zookeeper" { Ok(()) } else { Err(format!("{status}")) }
@@ -40,7 +40,7 @@ fn in_zookeeper(cluster: &Cluster) -> Node {
     cluster.synchronized()
 }
 
-fn other_primary(cluster: &Cluster, old: &Node) -> Node {
+pub fn other_primary(cluster: &Cluster, old: &Node) -> Node {
     eventually("another primary", READY, || {
         let open = |node: &Node| node.name != old.name && Session::connect(node.pg_port).is_ok();
         cluster.masters().into_iter().find(open).ok_or_else(|| cluster.report())

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 
 use crate::Done;
 use crate::environment::Environment;
+use crate::ha_abandon::{self, DisableOptions};
 use crate::ha_enable::{self, EnableOptions};
 use crate::ha_explain::{self, ExplainOptions};
 use crate::ha_failover::{self, FailoverOptions};
@@ -42,7 +43,7 @@ pub enum HaAction {
     /// A standby takes over by itself from now on; asks the primary.
     Enable(EnableOptions),
     /// Only a person takes over from now on (`hawq activate standby`).
-    Disable,
+    Disable(DisableOptions),
     /// Hand the reign over to a standby; nothing is lost.
     Switchover(SwitchoverOptions),
     /// Make a standby primary although the primary does not answer.
@@ -104,7 +105,10 @@ pub async fn run(options: &HaOptions) -> anyhow::Result<Done> {
         HaAction::Switchover(options) => ha_switchover::run_in(environment, options).await,
         HaAction::Failover(arguments) => failover(environment, arguments).await,
         HaAction::Enable(options) => ha_enable::enable(environment, options).await,
-        HaAction::Disable => ha_enable::disable(environment).await,
+        HaAction::Disable(options) if options.coordinator_lost => {
+            ha_abandon::run_in(environment, options).await
+        }
+        HaAction::Disable(_) => ha_enable::disable(environment).await,
         HaAction::Pause => ha_pause::run_in(environment, true).await,
         HaAction::Resume => ha_pause::run_in(environment, false).await,
         HaAction::Format(options) => ha_format::run_in(environment, options).await,

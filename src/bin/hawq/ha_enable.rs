@@ -47,7 +47,9 @@ pub async fn enable(environment: &Environment, options: &EnableOptions) -> anyho
 pub async fn disable(environment: &Environment) -> anyhow::Result<Done> {
     let cluster = Cluster::ask(environment).await;
     let asked = match ha_nodes::primary(&cluster, &environment.access()).await {
-        Ok(mut client) => ha_nodes::judged(rpc::bounded(client.disable(DisableRequest {})).await),
+        Ok(mut client) => {
+            ha_nodes::judged(rpc::bounded(client.disable(DisableRequest::default())).await)
+        }
         Err(trouble) => Err(trouble),
     };
     Ok(ha_nodes::ended(asked))

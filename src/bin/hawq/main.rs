@@ -19,6 +19,7 @@ mod environment;
 #[cfg(test)]
 mod fake_control;
 mod ha;
+mod ha_abandon;
 mod ha_drill;
 mod ha_enable;
 mod ha_explain;

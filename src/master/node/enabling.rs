@@ -210,7 +210,16 @@ impl Node {
         match (outcome, ruling) {
             (ReadOutcome::Unavailable { reason }, _) => turn.waits_for = reason,
             (_, Some(record)) => {
-                turn.waits_for = format!("the coordinator holds a record that rules: {record}");
+                let own = self.control.followed;
+                let old = if record.epoch < own {
+                    format!(", from before epoch {own}; what is left there has to go first")
+                } else {
+                    String::new()
+                };
+                let text = format!("the coordinator holds a record that rules: {record}{old}");
+                if let Some(turn) = self.reign_mut().and_then(|reign| reign.turn.as_mut()) {
+                    turn.waits_for = text;
+                }
                 self.adopt((*record).clone(), effects);
                 self.dethroned_by(now, &record, effects);
             }
@@ -231,6 +240,9 @@ impl Node {
 
     /// The coordinator that is asked by an attempt for `cause`, or by a node that only looks.
     pub(crate) fn asks(&self, cause: Option<Cause>) -> Mode {
+        if matches!(cause, Some(Cause::Abandon { .. })) {
+            return Mode::Manual;
+        }
         let by_primary = cause.is_some_and(Cause::from_itself) || self.reign().is_some();
         let stays = matches!(cause, Some(Cause::StayManual { .. }));
         match self.enabling() {
@@ -252,6 +264,9 @@ impl Node {
         effects.push(match self.decided() {
             Some(coordinator) if proposed.mode == coordinator => {
                 Effect::Create { coordinator, first: proposed }
+            }
+            _ if matches!(self.attempt_cause(), Some(Cause::Abandon { .. })) => {
+                Effect::Swap { authority, coordinator: Mode::Manual, proposed }
             }
             _ => Effect::Swap { authority, coordinator: self.mode(), proposed },
         });

@@ -36,7 +36,7 @@ impl Node {
             // It has closed by itself.
             Cause::LetGo => proposed.failovers = record.failovers.saturating_add(1),
             // Who types it answers for the old primary.
-            Cause::Person { .. } => {
+            Cause::Person { .. } | Cause::Abandon { .. } => {
                 proposed.failovers = 0;
                 proposed.unfenced = None;
             }

@@ -154,7 +154,8 @@ impl Node {
         self.unserved_since = None;
         let reason = "this node took over meanwhile; try again".to_owned();
         self.pause_settled(Answer::Unknown { reason }, effects);
-        let forced = self.automatic() && matches!(cause, Cause::Person { force: true, .. });
+        let forced = self.automatic() && matches!(cause, Cause::Person { force: true, .. })
+            || matches!(cause, Cause::Abandon { .. });
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
         let standbys = members
             .map(|(node, entry)| {

@@ -229,6 +229,9 @@ impl Node {
             Cause::Person { force: false, .. } if self.handed_back => {
                 format!("switchover from node {primary}")
             }
+            Cause::Abandon { .. } => {
+                "the coordinator was given up for lost: manual mode".to_owned()
+            }
             Cause::Person { force: true, .. } if outside => format!(
                 "activated by force outside the in-sync set: what node {primary} acknowledged \
                  after {end} is lost"

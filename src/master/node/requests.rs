@@ -61,6 +61,7 @@ impl Node {
                 self.change_voters(now, ticket, (from, to), effects);
             }
             Request::Release { to } => self.release(now, ticket, to, effects),
+            Request::Abandon { force } => self.abandon(now, ticket, force, effects),
             Request::Reseed { reason } => self.reseed(now, ticket, reason, effects),
             Request::Rejoin => self.rejoin(now, ticket, effects),
             Request::Ended { member, upto } => {
@@ -102,6 +103,24 @@ impl Node {
                     attempt.switchover = switchover;
                 }
             }
+        }
+    }
+
+    /// Whatever this node is doing waits for a coordinator that does not come back.
+    fn abandon(&mut self, now: Instant, ticket: u64, force: bool, effects: &mut Vec<Effect>) {
+        let asked = self.attempt_cause().and_then(Cause::ticket).is_some();
+        if !self.automatic() {
+            Self::refuse_request(
+                ticket,
+                "manual mode has no coordinator that could be lost",
+                effects,
+            );
+        } else if asked || matches!(self.role, Role::SteppingDown { .. }) {
+            Self::refuse_request(ticket, "a takeover is under way on this node", effects);
+        } else if self.seeding.is_some() {
+            Self::refuse_request(ticket, "this standby is being seeded", effects);
+        } else {
+            self.stand(now, Cause::Abandon { ticket, force }, effects);
         }
     }
 
