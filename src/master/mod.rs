@@ -25,6 +25,7 @@ mod voter_choice;
 mod voters;
 mod waiters;
 
+pub mod intake;
 mod outbox;
 pub mod replication_service;
 pub mod seed;

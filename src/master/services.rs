@@ -32,9 +32,6 @@ use super::transport::{PeerAddress, Transport};
 use super::witnesses::{RpcWitnesses, tell_segments};
 use super::{coordinator_health, digest_watch, enable, role_changes, status};
 
-/// Messages from other masters that wait for the node's loop.
-const MESSAGES_MAX: usize = 4096;
-
 /// How often a primary alone in its set asks the segments whether they still follow it.
 const LONE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -44,6 +41,8 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Services {
     pub(super) parts: Arc<Parts>,
     pub(super) transport: Arc<Transport>,
+    /// What other masters say.
+    pub(super) received: mpsc::Receiver<Envelope>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) witnesses: Arc<RpcWitnesses>,
     pub(super) fencing: Fencing,
@@ -82,11 +81,9 @@ impl Services {
     /// waited for.
     pub(super) fn start(self, listener: TcpListener, rpc: &Handle) -> Option<JoinHandle<()>> {
         let Services { parts, transport, inbox, witnesses, fencing, .. } = self;
-        let Services { checkpointer, seeds, seat, coordinators, .. } = self;
-        let (messages, received) = mpsc::channel(MESSAGES_MAX);
-        let me = parts.view().me.node;
-        let replication =
-            ReplicationService::server(&parts.auth, me, messages, SeedSource::new(seeds));
+        let Services { checkpointer, seeds, seat, coordinators, received, .. } = self;
+        let seeds = SeedSource::new(seeds);
+        let replication = ReplicationService::server(&parts.auth, transport.intake(), seeds);
         let control = ControlServer::new(ControlService { parts: Arc::clone(&parts) });
         let control = InterceptedService::new(control, parts.auth.server_for_people());
         let hearing = Arc::clone(&parts);
