@@ -25,12 +25,13 @@ use super::coordinators::Coordinators;
 use super::fencing::Fencing;
 use super::inbox::Inbox;
 use super::parts::Parts;
+use super::relations::RoundTrips;
 use super::replication_service::{ReplicationService, server_builder};
 use super::seed::{MakeCheckpoint, SeedSource};
 use super::start::StartError;
 use super::transport::{PeerAddress, Transport};
 use super::witnesses::{RpcWitnesses, tell_segments};
-use super::{coordinator_health, digest_watch, enable, role_changes, status};
+use super::{coordinator_health, digest_watch, enable, relations, role_changes, status};
 
 /// How often a primary alone in its set asks the segments whether they still follow it.
 const LONE_INTERVAL: Duration = Duration::from_secs(1);
@@ -100,10 +101,12 @@ impl Services {
                 tracing::error!("the gRPC server ended: {error}");
             }
         });
-        rpc.spawn(deliver(received, inbox));
+        let trips = RoundTrips::new(Arc::clone(&parts.clock), parts.settings.lease);
+        rpc.spawn(deliver(received, inbox, trips));
         rpc.spawn(connect_peers(Arc::clone(&parts), transport));
         rpc.spawn(announce_reigns(Arc::clone(&parts), witnesses));
         rpc.spawn(coordinator_health::watch(Arc::clone(&parts), coordinators));
+        rpc.spawn(relations::watch(Arc::clone(&parts)));
         rpc.spawn(enable::keep_enabled(Arc::clone(&parts)));
         rpc.spawn(checkpointer.run());
         let told = parts.settings.on_role_change.is_some();
@@ -126,8 +129,9 @@ fn hear(parts: &Parts, fencing: &Fencing, heartbeat: Heartbeat, peer: String) ->
 }
 
 /// From the service to the node's loop.
-async fn deliver(mut received: mpsc::Receiver<Envelope>, inbox: Arc<Inbox>) {
+async fn deliver(mut received: mpsc::Receiver<Envelope>, inbox: Arc<Inbox>, mut trips: RoundTrips) {
     while let Some(Envelope { from, message, .. }) = received.recv().await {
+        trips.heard(from.node, &message);
         inbox.receive(from, message);
     }
 }

@@ -204,3 +204,18 @@ fn a_standby_that_was_removed_while_it_was_cut_off_learns_of_it() {
     }
     assert_eq!(hosts.primary(), 1);
 }
+
+#[test]
+fn a_lease_too_short_for_the_wire_is_told() {
+    let Some(hosts) = Hosts::start(2, 1, &[]) else { return };
+    assert_eq!(hosts.synchronized(), 1);
+    for (from, to) in [(1, 2), (2, 1)] {
+        hosts.fabric.wire(from, to, Some(Wire::Slow(Duration::from_millis(80))));
+    }
+    let told = "ha_lease (500 ms) is less than 4 times the round trip to node 2";
+    eventually("the word about the lease", seconds(30), || {
+        let log = hosts.log(1);
+        if log.contains(told) { Ok(()) } else { Err(log) }
+    });
+    hosts.fabric.mend();
+}
