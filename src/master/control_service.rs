@@ -37,8 +37,9 @@ type Reply<T> = Result<Response<T>, Status>;
 impl Control for ControlService {
     type ActivateStream = ReceiverStream<Result<v1::Progress, Status>>;
 
-    async fn status(&self, _: Request<v1::StatusRequest>) -> Reply<v1::StatusReply> {
-        Ok(Response::new(status::reply(&self.parts).await))
+    async fn status(&self, request: Request<v1::StatusRequest>) -> Reply<v1::StatusReply> {
+        let v1::StatusRequest { digest } = request.into_inner();
+        Ok(Response::new(status::reply(&self.parts, digest).await))
     }
 
     async fn activate(&self, request: Request<v1::ActivateRequest>) -> Reply<Self::ActivateStream> {

@@ -15,7 +15,7 @@ use crate::types::{MemberEntry, Mode, NodeId, Voter};
 use super::node::NodeView;
 use super::parts::Parts;
 use super::voter_choice::{self, Candidates};
-use super::{Answer, Request, status};
+use super::{Answer, Request, relations, status};
 
 /// A turn asks every member and the coordinator, each within its own bound.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -78,17 +78,11 @@ fn possible(settings: &MasterSettings, mode: Mode) -> Result<(), String> {
                     host:port,host:port, and restart them"
             .to_owned());
     }
-    if mode == Mode::Embedded && !settings.shrinks_in_time(mode) {
-        let (standby, coordinator) =
-            (settings.standby_timeout(mode), settings.coordinator_timeout(mode));
-        return Err(format!(
-            "ha_standby_timeout ({standby:?}) and ha_coordinator_timeout ({coordinator:?}) must \
-             be less than ha_lease ({:?}) together, or a cut link would move the primary; leave \
-             them empty, or raise ha_lease",
-            settings.lease
-        ));
+    // With ZooKeeper this is usual, and only said at the beginning of each reign.
+    match relations::shrinks_late(settings, mode).filter(|_| mode == Mode::Embedded) {
+        Some(reason) => Err(reason),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Asks every master and segment agent who votes there, and chooses.

@@ -128,7 +128,7 @@ async fn ask_record(primary: &str, secret: &str) -> Result<ClusterState, InitErr
     });
     let (host, port) = address.ok_or_else(|| failed("expected host:port".to_owned()))?;
     let channel = connect(host, port, ANSWER_MAX).await.map_err(failed)?;
-    let mut request = tonic::Request::new(StatusRequest {});
+    let mut request = tonic::Request::new(StatusRequest::default());
     let value = secret.parse().map_err(|_| failed("the secret is not plain text".to_owned()))?;
     request.metadata_mut().insert(crate::runtime::SECRET_KEY, value);
     let mut client = ControlClient::new(channel);

@@ -25,6 +25,7 @@ mod voter_choice;
 mod voters;
 mod waiters;
 
+pub mod intake;
 mod outbox;
 pub mod replication_service;
 pub mod seed;
@@ -68,6 +69,7 @@ mod live;
 mod node_settings;
 mod old_primary;
 mod own_address;
+mod relations;
 mod reload;
 mod role_changes;
 mod run;

@@ -6,58 +6,44 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::intake::{Intake, stopping};
 use super::seed::SeedSource;
 use super::transport::{MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES};
 use crate::proto::v1;
 use crate::proto::v1::replication_server::{Replication, ReplicationServer};
 use crate::runtime::{CheckRequests, RpcAuth};
-use crate::types::{ClusterId, Envelope, NodeId};
+use crate::types::{Envelope, NodeId};
+
+/// Answers that may wait for one caller.
+const ANSWERS_MAX: usize = 16;
 
 #[derive(Debug)]
 pub struct ReplicationService {
-    cluster: ClusterId,
-    node: NodeId,
-    inbox: mpsc::Sender<Envelope>,
+    intake: Arc<Intake>,
     seeds: Arc<SeedSource>,
 }
 
 impl ReplicationService {
-    /// The service of `node`, with identity and secret checked before anything else.
+    /// The service of a node, with identity and secret checked before anything else.
     #[must_use]
     pub fn server(
         auth: &RpcAuth,
-        node: NodeId,
-        inbox: mpsc::Sender<Envelope>,
+        intake: Arc<Intake>,
         seeds: SeedSource,
     ) -> InterceptedService<ReplicationServer<ReplicationService>, CheckRequests> {
-        let cluster = auth.cluster();
-        let service = ReplicationService { cluster, node, inbox, seeds: Arc::new(seeds) };
+        let service = ReplicationService { intake, seeds: Arc::new(seeds) };
         let server = ReplicationServer::new(service)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         InterceptedService::new(server, auth.server())
-    }
-
-    fn accept(&self, message: v1::Envelope) -> Result<Envelope, Status> {
-        let envelope =
-            Envelope::try_from(message).map_err(|bad| Status::invalid_argument(bad.to_string()))?;
-        if envelope.cluster != self.cluster {
-            let (found, expected) = (envelope.cluster, self.cluster);
-            let text = format!("message of cluster {found}, this node is of cluster {expected}");
-            return Err(Status::failed_precondition(text));
-        }
-        if envelope.to != self.node {
-            let (found, expected) = (envelope.to, self.node);
-            let text = format!("message for node {found}, this is node {expected}");
-            return Err(Status::failed_precondition(text));
-        }
-        Ok(envelope)
     }
 }
 
@@ -76,24 +62,17 @@ pub fn server_builder() -> Server {
 
 #[tonic::async_trait]
 impl Replication for ReplicationService {
+    type ExchangeStream = BoxStream<'static, Result<v1::Envelope, Status>>;
     type SeedStream = ReceiverStream<Result<v1::SeedChunk, Status>>;
 
     async fn exchange(
         &self,
         request: Request<Streaming<v1::Envelope>>,
-    ) -> Result<Response<v1::ExchangeReply>, Status> {
-        let mut stream = request.into_inner();
-        loop {
-            let message = tokio::select! {
-                message = stream.message() => message?,
-                () = self.inbox.closed() => return Err(stopping()),
-            };
-            let Some(message) = message else {
-                return Ok(Response::new(v1::ExchangeReply {}));
-            };
-            let envelope = self.accept(message)?;
-            self.inbox.send(envelope).await.map_err(|_| stopping())?;
-        }
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let (answers, to_answer) = mpsc::channel(ANSWERS_MAX);
+        let (intake, messages) = (Arc::clone(&self.intake), request.into_inner());
+        let exchange = Exchange { intake, messages, from: None, answers, to_answer };
+        Ok(Response::new(stream::try_unfold(exchange, Exchange::next).boxed()))
     }
 
     async fn seed(
@@ -105,8 +84,32 @@ impl Replication for ReplicationService {
     }
 }
 
-fn stopping() -> Status {
-    Status::unavailable("the node is stopping")
+/// A stream of another master. Whoever polls for answers takes its messages in.
+struct Exchange {
+    intake: Arc<Intake>,
+    messages: Streaming<v1::Envelope>,
+    from: Option<NodeId>,
+    answers: mpsc::Sender<Envelope>,
+    to_answer: mpsc::Receiver<Envelope>,
+}
+
+impl Exchange {
+    async fn next(mut self) -> Result<Option<(v1::Envelope, Exchange)>, Status> {
+        loop {
+            let message = tokio::select! {
+                message = self.messages.message() => message?,
+                Some(answer) = self.to_answer.recv() => return Ok(Some((answer.into(), self))),
+                () = self.intake.closed() => return Err(stopping()),
+            };
+            let Some(message) = message else { return Ok(None) };
+            let envelope = self.intake.accept(message)?;
+            let from = envelope.from.node;
+            if self.from.replace(from) != Some(from) {
+                self.intake.called_by(from, &self.answers);
+            }
+            self.intake.pass(envelope).await?;
+        }
+    }
 }
 
 #[cfg(test)]

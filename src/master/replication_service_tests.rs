@@ -17,7 +17,7 @@ use super::super::seed_fetch::{Error as SeedError, Fetch, Seed, fetch, remove_pa
 use super::super::transport::{PeerAddress, Transport, connect};
 use super::*;
 use crate::runtime::Net;
-use crate::types::{Epoch, Incarnation, Lsn, Member, Message, TimelineHistory};
+use crate::types::{ClusterId, Epoch, Incarnation, Lsn, Member, Message, TimelineHistory};
 
 const BOUND: Duration = Duration::from_secs(20);
 
@@ -48,6 +48,7 @@ fn no_seeds() -> SeedSource {
 /// A node's server; dropped with its task.
 struct TestServer {
     address: PeerAddress,
+    intake: Arc<Intake>,
     inbox: mpsc::Receiver<Envelope>,
     task: JoinHandle<()>,
 }
@@ -60,13 +61,13 @@ impl Drop for TestServer {
 
 async fn serve(number: u8, listener: TcpListener, seeds: SeedSource) -> TestServer {
     let rpc_port = listener.local_addr().unwrap().port();
-    let (sender, inbox) = mpsc::channel(8);
-    let service = ReplicationService::server(&auth(1), node(number), sender, seeds);
+    let (intake, inbox) = Intake::open(ClusterId(1), node(number), 8);
+    let service = ReplicationService::server(&auth(1), Arc::clone(&intake), seeds);
     let serving =
         server_builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener));
     let task = tokio::spawn(async move { serving.await.unwrap() });
     let address = PeerAddress { host: "127.0.0.1".to_owned(), rpc_port };
-    TestServer { address, inbox, task }
+    TestServer { address, intake, inbox, task }
 }
 
 async fn serve_anywhere(number: u8, seeds: SeedSource) -> TestServer {
@@ -74,7 +75,8 @@ async fn serve_anywhere(number: u8, seeds: SeedSource) -> TestServer {
 }
 
 fn transport(peers: &[(u8, &PeerAddress)]) -> Transport {
-    let transport = Transport::new(auth(1), Handle::current());
+    let (intake, _) = Intake::open(ClusterId(1), node(1), 8);
+    let transport = Transport::new(intake, auth(1), Handle::current());
     let peers: BTreeMap<_, _> =
         peers.iter().map(|(number, address)| (node(*number), (*address).clone())).collect();
     transport.set_peers(peers);
@@ -158,11 +160,26 @@ async fn a_peer_that_comes_back_is_reached_again_also_elsewhere() {
     assert_eq!(transport.peer(node(2)), None);
 }
 
+/// One that was removed is told so, although nobody connects to it any more.
+#[tokio::test]
+async fn a_node_that_is_no_peer_is_answered_on_its_own_stream() {
+    let mut second = serve_anywhere(2, no_seeds()).await;
+    let knows_nobody = Transport::new(Arc::clone(&second.intake), auth(1), Handle::current());
+    let (intake, mut heard) = Intake::open(ClusterId(1), node(1), 8);
+    let first = Transport::new(intake, auth(1), Handle::current());
+    first.set_peers([(node(2), second.address.clone())].into());
+    within(send_until_heard(&first, &mut second, 2)).await;
+    let answer = envelope(1, Message::Inquiry { attempt: 7 });
+    knows_nobody.send(answer.clone());
+    assert_eq!(within(heard.recv()).await.unwrap(), answer);
+}
+
 async fn exchange_status(server: &TestServer, auth: &RpcAuth, message: v1::Envelope) -> Status {
     let mut client = connect(&server.address, auth).await.unwrap();
     let sent =
         futures::StreamExt::chain(futures::stream::iter([message]), futures::stream::pending());
-    within(client.exchange(sent)).await.expect_err("refused")
+    let refused = async { client.exchange(sent).await?.into_inner().message().await };
+    within(refused).await.expect_err("refused")
 }
 
 #[tokio::test]
@@ -217,9 +234,9 @@ fn checkpoints(directory: &Path, files: Vec<(String, Vec<u8>)>) -> (SeedSource, 
     (source, made)
 }
 
-async fn fetch_into(server: &TestServer, data_dir: &Path) -> Result<Seed, SeedError> {
+async fn fetch_into(address: &PeerAddress, data_dir: &Path) -> Result<Seed, SeedError> {
     within(fetch(Fetch {
-        address: &server.address,
+        address,
         auth: &auth(1),
         from: member(1),
         epoch: Epoch(257),
@@ -257,7 +274,7 @@ async fn a_checkpoint_arrives_whole_and_replaces_an_interrupted_one() {
     let partial = taker.path().join("seed.partial");
     std::fs::create_dir(&partial).unwrap();
     std::fs::write(partial.join("stale"), b"x").unwrap();
-    let seed = fetch_into(&server, taker.path()).await.unwrap();
+    let seed = fetch_into(&server.address, taker.path()).await.unwrap();
     let bytes = files.iter().map(|(_, data)| data.len() as u64).sum();
     let (lsn, epoch, history) = (Lsn(4096), Epoch(513), history());
     assert_eq!(seed, Seed { path: partial.clone(), lsn, epoch, history, files: 4, bytes });
@@ -278,12 +295,9 @@ async fn refusals_say_why_and_leave_only_the_partial_directory() {
     let taker = tempfile::tempdir().unwrap();
     std::fs::write(taker.path().join("kept"), b"x").unwrap();
     let server = serve_anywhere(2, no_seeds()).await;
-    let refused = fetch_into(&server, taker.path()).await.unwrap_err();
+    let refused = fetch_into(&server.address, taker.path()).await.unwrap_err();
     assert!(refused.to_string().contains("no checkpoint here"), "{refused}");
-    drop(server);
-    let address = PeerAddress { host: "127.0.0.1".to_owned(), rpc_port: 1 };
-    let (_, inbox) = mpsc::channel(1);
-    let nobody = TestServer { address, inbox, task: tokio::spawn(async {}) };
+    let nobody = PeerAddress { host: "127.0.0.1".to_owned(), rpc_port: 1 };
     let refused = fetch_into(&nobody, taker.path()).await.unwrap_err();
     assert!(matches!(refused, SeedError::Connect { .. }), "{refused}");
     assert_eq!(std::fs::read(taker.path().join("kept")).unwrap(), b"x");
@@ -299,12 +313,13 @@ struct Liar {
 
 #[tonic::async_trait]
 impl Replication for Liar {
+    type ExchangeStream = BoxStream<'static, Result<v1::Envelope, Status>>;
     type SeedStream = ReceiverStream<Result<v1::SeedChunk, Status>>;
 
     async fn exchange(
         &self,
         _: Request<Streaming<v1::Envelope>>,
-    ) -> Result<Response<v1::ExchangeReply>, Status> {
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
         Err(Status::unimplemented("seeds only"))
     }
 
@@ -327,9 +342,10 @@ async fn fetch_from_liar(chunks: Vec<v1::seed_chunk::Part>, data_dir: &Path) -> 
         .add_service(ReplicationServer::new(Liar { chunks }))
         .serve_with_incoming(TcpListenerStream::new(listener));
     let task = tokio::spawn(async move { serving.await.unwrap() });
-    let (_, inbox) = mpsc::channel(1);
     let address = PeerAddress { host: "127.0.0.1".to_owned(), rpc_port };
-    fetch_into(&TestServer { address, inbox, task }, data_dir).await.unwrap_err()
+    let fetched = fetch_into(&address, data_dir).await;
+    task.abort();
+    fetched.unwrap_err()
 }
 
 #[tokio::test]

@@ -25,15 +25,13 @@ use super::coordinators::Coordinators;
 use super::fencing::Fencing;
 use super::inbox::Inbox;
 use super::parts::Parts;
+use super::relations::RoundTrips;
 use super::replication_service::{ReplicationService, server_builder};
 use super::seed::{MakeCheckpoint, SeedSource};
 use super::start::StartError;
 use super::transport::{PeerAddress, Transport};
 use super::witnesses::{RpcWitnesses, tell_segments};
-use super::{coordinator_health, digest_watch, enable, role_changes, status};
-
-/// Messages from other masters that wait for the node's loop.
-const MESSAGES_MAX: usize = 4096;
+use super::{coordinator_health, digest_watch, enable, relations, role_changes, status};
 
 /// How often a primary alone in its set asks the segments whether they still follow it.
 const LONE_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,6 +42,8 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Services {
     pub(super) parts: Arc<Parts>,
     pub(super) transport: Arc<Transport>,
+    /// What other masters say.
+    pub(super) received: mpsc::Receiver<Envelope>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) witnesses: Arc<RpcWitnesses>,
     pub(super) fencing: Fencing,
@@ -82,11 +82,9 @@ impl Services {
     /// waited for.
     pub(super) fn start(self, listener: TcpListener, rpc: &Handle) -> Option<JoinHandle<()>> {
         let Services { parts, transport, inbox, witnesses, fencing, .. } = self;
-        let Services { checkpointer, seeds, seat, coordinators, .. } = self;
-        let (messages, received) = mpsc::channel(MESSAGES_MAX);
-        let me = parts.view().me.node;
-        let replication =
-            ReplicationService::server(&parts.auth, me, messages, SeedSource::new(seeds));
+        let Services { checkpointer, seeds, seat, coordinators, received, .. } = self;
+        let seeds = SeedSource::new(seeds);
+        let replication = ReplicationService::server(&parts.auth, transport.intake(), seeds);
         let control = ControlServer::new(ControlService { parts: Arc::clone(&parts) });
         let control = InterceptedService::new(control, parts.auth.server_for_people());
         let hearing = Arc::clone(&parts);
@@ -103,10 +101,12 @@ impl Services {
                 tracing::error!("the gRPC server ended: {error}");
             }
         });
-        rpc.spawn(deliver(received, inbox));
+        let trips = RoundTrips::new(Arc::clone(&parts.clock), parts.settings.lease);
+        rpc.spawn(deliver(received, inbox, trips));
         rpc.spawn(connect_peers(Arc::clone(&parts), transport));
         rpc.spawn(announce_reigns(Arc::clone(&parts), witnesses));
         rpc.spawn(coordinator_health::watch(Arc::clone(&parts), coordinators));
+        rpc.spawn(relations::watch(Arc::clone(&parts)));
         rpc.spawn(enable::keep_enabled(Arc::clone(&parts)));
         rpc.spawn(checkpointer.run());
         let told = parts.settings.on_role_change.is_some();
@@ -129,8 +129,9 @@ fn hear(parts: &Parts, fencing: &Fencing, heartbeat: Heartbeat, peer: String) ->
 }
 
 /// From the service to the node's loop.
-async fn deliver(mut received: mpsc::Receiver<Envelope>, inbox: Arc<Inbox>) {
+async fn deliver(mut received: mpsc::Receiver<Envelope>, inbox: Arc<Inbox>, mut trips: RoundTrips) {
     while let Some(Envelope { from, message, .. }) = received.recv().await {
+        trips.heard(from.node, &message);
         inbox.receive(from, message);
     }
 }

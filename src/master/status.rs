@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::ReadView;
 use crate::catalog::segments::{self, Mirroring, MirroringState};
+use crate::catalog::{Digest, ReadView};
 use crate::fts::SegmentView;
 use crate::proto::v1;
 use crate::proto::{member_to_wire, record_to_wire};
-use crate::types::Instant;
+use crate::types::{Instant, Lsn};
 
 use super::history;
 use super::mirroring;
@@ -19,13 +19,12 @@ use super::segment_rows;
 /// A standby not heard for so long is shown as unreachable.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(3);
 
-pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
+/// `with_digest` reads the whole catalog where it has changed: only for who waits for that.
+pub(super) async fn reply(parts: &Arc<Parts>, with_digest: bool) -> v1::StatusReply {
+    let digest = if with_digest { digest(parts).await } else { None };
     let (view, now) = (parts.view(), parts.clock.now());
     let views = parts.segments.views().await;
     let mirroring = mirroring_state(parts, &view, now);
-    let reading = Arc::clone(parts);
-    let digest = tokio::task::spawn_blocking(move || reading.digest.get(&reading.catalog));
-    let digest = digest.await.ok().flatten();
     let filled = *parts.filled.borrow();
     let closed_reason = match (view.open, filled) {
         (true, false) => "the catalog is being filled".to_owned(),
@@ -73,6 +72,12 @@ pub(super) async fn reply(parts: &Arc<Parts>) -> v1::StatusReply {
         promise_left_ms: millis(view.promise_until.since(now)),
         reign: view.reign.as_ref().map(history::reign_to_wire),
     }
+}
+
+async fn digest(parts: &Arc<Parts>) -> Option<(Lsn, Digest)> {
+    let reading = Arc::clone(parts);
+    let digest = tokio::task::spawn_blocking(move || reading.digest.get(&reading.catalog));
+    digest.await.ok().flatten()
 }
 
 pub(super) fn is_open_primary(view: &NodeView) -> bool {

@@ -4,6 +4,8 @@
 //! breaks, while there is none. The protocol above counts on nothing else. A broken connection is
 //! made again after a short, jittered wait, for as long as the peer is in the list.
 //!
+//! What is for a node that is not in the list goes back on the stream that it has opened to us.
+//!
 //! Nothing is decided here from a connection's state: a closed connection alone proves nothing.
 
 use std::collections::BTreeMap;
@@ -14,9 +16,11 @@ use std::time::Duration;
 use futures::stream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
+use super::intake::Intake;
 use super::outbox::Outbox;
 use crate::proto::v1;
 use crate::proto::v1::replication_client::ReplicationClient;
@@ -54,6 +58,7 @@ impl fmt::Display for PeerAddress {
 /// The network between masters. Dropping it ends its tasks.
 #[derive(Debug)]
 pub struct Transport {
+    intake: Arc<Intake>,
     auth: RpcAuth,
     handle: Handle,
     peers: Mutex<BTreeMap<NodeId, Peer>>,
@@ -73,10 +78,10 @@ impl Drop for Peer {
 }
 
 impl Transport {
-    /// `handle` is where the sending tasks run.
+    /// `handle` is where the sending tasks run; `intake` takes what peers answer.
     #[must_use]
-    pub fn new(auth: RpcAuth, handle: Handle) -> Transport {
-        Transport { auth, handle, peers: Mutex::new(BTreeMap::new()) }
+    pub fn new(intake: Arc<Intake>, auth: RpcAuth, handle: Handle) -> Transport {
+        Transport { intake, auth, handle, peers: Mutex::new(BTreeMap::new()) }
     }
 
     /// Replaces the list of peers; connections to those that stay as they are go on.
@@ -86,6 +91,10 @@ impl Transport {
         for (node, address) in addresses {
             peers.entry(node).or_insert_with(|| self.start_peer(node, address));
         }
+    }
+
+    pub(super) fn intake(&self) -> Arc<Intake> {
+        Arc::clone(&self.intake)
     }
 
     #[must_use]
@@ -99,6 +108,7 @@ impl Transport {
             node,
             address: address.clone(),
             auth: self.auth.clone(),
+            intake: self.intake(),
             outbox: Arc::clone(&outbox),
         };
         let task = self.handle.spawn(link.keep_connected());
@@ -113,7 +123,10 @@ impl Transport {
 impl Net for Transport {
     fn send(&self, envelope: Envelope) {
         let to = envelope.to;
-        let is_queued = self.peers().get(&to).is_some_and(|peer| peer.outbox.push(envelope));
+        let is_queued = match self.peers().get(&to) {
+            Some(peer) => peer.outbox.push(envelope),
+            None => self.intake.answer(envelope),
+        };
         if !is_queued {
             tracing::debug!(%to, "message lost: no room or no such peer");
         }
@@ -147,6 +160,7 @@ struct Link {
     node: NodeId,
     address: PeerAddress,
     auth: RpcAuth,
+    intake: Arc<Intake>,
     outbox: Arc<Outbox>,
 }
 
@@ -186,8 +200,15 @@ impl Link {
             let envelope = outbox.next().await;
             Some((v1::Envelope::from(envelope), outbox))
         });
-        match client.exchange(messages).await {
-            Ok(_) => "peer ended the stream".to_owned(),
+        let answered = async {
+            let mut answers = client.exchange(messages).await?.into_inner();
+            while let Some(answer) = answers.message().await? {
+                self.intake.pass(self.intake.accept(answer)?).await?;
+            }
+            Ok::<_, Status>(())
+        };
+        match answered.await {
+            Ok(()) => "peer ended the stream".to_owned(),
             Err(status) => format!("{:?}: {}", status.code(), status.message()),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::catalog::{Catalog, Commit};
 use crate::frontend::Sessions;
@@ -15,7 +15,7 @@ use crate::fts::{Machine, Prober, Settings as FtsSettings};
 use crate::ha::{RpcVoters, Seat, take_seat};
 use crate::runtime::config::MasterSettings;
 use crate::runtime::{Clock, FileDisk, Net, RpcAuth};
-use crate::types::{Lsn, Mode, TimelineHistory};
+use crate::types::{Envelope, Lsn, Mode, TimelineHistory};
 use crate::wal::{Reader, Wal};
 
 use super::ControlFile;
@@ -34,6 +34,7 @@ use super::fatal::Fatal;
 use super::fencing::Fencing;
 use super::found::Found;
 use super::inbox::Inbox;
+use super::intake::{Intake, MESSAGES_MAX};
 use super::lags::Lags;
 use super::log_tail::LogTail;
 use super::log_writer::LogWriter;
@@ -96,6 +97,7 @@ struct Wiring<'a> {
     waiters: Arc<Waiters>,
     answers: Arc<Answers>,
     transport: Arc<Transport>,
+    received: mpsc::Receiver<Envelope>,
     tail: Arc<LogTail>,
     digests: Arc<DigestPoints>,
     lags: Arc<Lags>,
@@ -120,11 +122,13 @@ pub(super) fn wire(
     let node = Node::new(node_settings(&settings), me, control.content(), log.clone(), begun);
     let (view, seen) = watch::channel(Arc::new(node.view()));
     let inbox = Arc::new(Inbox::new(Arc::clone(&clock), Fatal::process()));
+    let (intake, received) = Intake::open(identity.cluster, identity.node, MESSAGES_MAX);
     let wiring = Wiring {
         door: Arc::new(Door::new()),
         waiters: Arc::new(Waiters::default()),
         answers: Arc::new(Answers::new(Arc::clone(&inbox))),
-        transport: Arc::new(Transport::new(auth.clone(), rpc.clone())),
+        transport: Arc::new(Transport::new(intake, auth.clone(), rpc.clone())),
+        received,
         tail: Arc::new(LogTail::new(TAIL_BYTES)),
         digests: Arc::new(DigestPoints::default()),
         lags: Arc::new(Lags::default()),
@@ -382,6 +386,7 @@ impl Wiring<'_> {
         Services {
             parts,
             transport: self.transport,
+            received: self.received,
             inbox: self.inbox,
             witnesses,
             fencing,

@@ -123,8 +123,8 @@ impl RpcWitnesses {
     async fn ask_master(&self, node: NodeId, entry: &MemberEntry) -> Option<MasterAnswer> {
         let asked = async {
             let mut client = control_client(&self.auth, entry, self.timeout).await?;
-            let reply = client.status(StatusRequest {}).await.map_err(|s| s.to_string())?;
-            let reply = reply.into_inner();
+            let reply = client.status(StatusRequest::default()).await;
+            let reply = reply.map_err(|status| status.to_string())?.into_inner();
             let record = reply.record.map(record_from_wire).transpose();
             Ok::<_, String>(MasterAnswer {
                 node,

@@ -183,3 +183,19 @@ fn without_a_majority_nothing_moves_and_the_state_says_so() {
     assert_eq!(cluster.synchronized().name, primary.name);
     cluster.equal_digests();
 }
+
+/// Whoever enables automatic mode is refused with such settings; a restart brings them in.
+#[test]
+fn timeouts_that_no_longer_fit_the_lease_are_told_in_the_next_reign() {
+    let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
+    cluster.synchronized();
+    for node in cluster.masters() {
+        node.set("ha_standby_timeout", "450ms");
+        cluster.kill(&node);
+        cluster.restart(&node.name).expect("restart");
+        cluster.synchronized();
+    }
+    let told = "ha_standby_timeout (450 ms) and ha_coordinator_timeout (150 ms) together";
+    let log = cluster.log(&cluster.primary());
+    assert!(log.contains(told), "{log}");
+}

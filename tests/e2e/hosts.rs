@@ -252,12 +252,21 @@ impl Hosts {
             let from = text.len().saturating_sub(4000);
             text.get(from..).unwrap_or_default().to_owned()
         };
-        let log = |host| self.data_dir(host).join("pg_log/startup.log");
         let host = |host| {
-            let text = self.fabric.host(host).run(|| tail(&log(host)));
+            let text = self.fabric.host(host).run(|| tail(&self.log_file(host)));
             format!("--- host {host}\n{text}\n")
         };
         (1..=self.masters).map(host).collect()
+    }
+
+    fn log_file(&self, host: u8) -> PathBuf {
+        self.data_dir(host).join("pg_log/startup.log")
+    }
+
+    /// Text of the log of a host's node.
+    pub fn log(&self, host: u8) -> String {
+        let path = self.log_file(host);
+        self.fabric.host(host).run(|| fs::read_to_string(&path).expect("its log"))
     }
 }
 

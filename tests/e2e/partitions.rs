@@ -177,3 +177,45 @@ fn a_host_without_power_is_replaced() {
     hosts.synchronized();
     clients.finish();
 }
+
+/// It hears of it as soon as it reaches anybody, whether it slept through it or was started since.
+#[test]
+fn a_standby_that_was_removed_while_it_was_cut_off_learns_of_it() {
+    let Some(hosts) = Hosts::start(3, 1, &[]) else { return };
+    assert_eq!(hosts.synchronized(), 1);
+    for host in [2, 3] {
+        hosts.fabric.isolate(host);
+        hosts.hawq(1, &["init", "standby", "-r", "-a"]).expect("remove");
+    }
+    hosts.kill(3);
+    hosts.fabric.mend();
+    hosts.hawq(3, &["start", "master", "-a"]);
+    for host in [2, 3] {
+        eventually("the word of its removal", seconds(30), || {
+            let said = hosts.hawq(host, &["state"]).stdout;
+            let line = said.lines().find(|line| line.contains(&format!("Master {host} ")));
+            let told = line.is_some_and(|line| line.contains("removed from the cluster"));
+            if told { Ok(()) } else { Err(said) }
+        });
+        let log = hosts.log(host);
+        assert!(log.contains("this node was removed from the cluster"), "{log}");
+        let refused = hosts.hawq(host, &["activate", "standby", "-a", "--force"]);
+        refused.expect_failure("activate");
+    }
+    assert_eq!(hosts.primary(), 1);
+}
+
+#[test]
+fn a_lease_too_short_for_the_wire_is_told() {
+    let Some(hosts) = Hosts::start(2, 1, &[]) else { return };
+    assert_eq!(hosts.synchronized(), 1);
+    for (from, to) in [(1, 2), (2, 1)] {
+        hosts.fabric.wire(from, to, Some(Wire::Slow(Duration::from_millis(80))));
+    }
+    let told = "ha_lease (500 ms) is less than 4 times the round trip to node 2";
+    eventually("the word about the lease", seconds(30), || {
+        let log = hosts.log(1);
+        if log.contains(told) { Ok(()) } else { Err(log) }
+    });
+    hosts.fabric.mend();
+}

@@ -1,6 +1,7 @@
 //! The cluster as its nodes tell it: all of them are asked at once, each within a short deadline.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aerie::proto::v1::{ClusterState, StatusReply};
 use aerie::runtime::config::Peer;
@@ -87,6 +88,19 @@ impl Cluster {
         nodes.extend(ask_all(learned, access).await);
         nodes.sort_by_key(|view| view.node);
         Cluster { nodes }
+    }
+
+    /// Adds the digests of the catalogs, which are read whole for that: a node that takes longer
+    /// than `bound` stays without, and counts as no less alive.
+    pub async fn add_digests(&mut self, access: &Access, bound: Duration) {
+        let answering = self.nodes.iter_mut().filter(|view| view.answer.is_ok());
+        join_all(answering.map(|view| async move {
+            let reply = rpc::status_with_digest(&view.rpc_address(), access, bound).await;
+            if let Some(reply) = reply {
+                view.answer = Ok(Box::new(reply));
+            }
+        }))
+        .await;
     }
 
     /// The open primary; of two, which only a cut network shows, the one of the higher epoch.

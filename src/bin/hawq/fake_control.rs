@@ -31,6 +31,8 @@ pub struct FakeNode {
     /// What it says to a pause instead of carrying it out.
     pub pausing: Pausing,
     pub voters: ListVotersReply,
+    /// Its catalog is too large for a digest in time.
+    pub slow: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -79,8 +81,16 @@ fn done() -> Result<Response<Outcome>, Status> {
 
 #[tonic::async_trait]
 impl Control for FakeNode {
-    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
-        Ok(Response::new(self.reply.lock().unwrap().clone()))
+    async fn status(
+        &self,
+        request: Request<StatusRequest>,
+    ) -> Result<Response<StatusReply>, Status> {
+        let reply = self.reply.lock().unwrap().clone();
+        match (request.get_ref().digest, self.slow) {
+            (true, true) => std::future::pending().await,
+            (true, false) => Ok(Response::new(reply)),
+            (false, _) => Ok(Response::new(StatusReply { digest: String::new(), ..reply })),
+        }
     }
 
     type ActivateStream = ReceiverStream<Result<Progress, Status>>;

@@ -54,12 +54,25 @@ pub async fn connect(address: &str, access: &Access) -> Result<Client, String> {
 
 pub async fn status(address: &str, access: &Access) -> Result<StatusReply, String> {
     let mut client = connect(address, access).await?;
-    let call = client.status(StatusRequest {});
+    let call = client.status(StatusRequest::default());
     match tokio::time::timeout(STATUS_TIMEOUT, call).await {
         Ok(Ok(reply)) => Ok(reply.into_inner()),
         Ok(Err(status)) => Err(explain(&status)),
         Err(_) => Err("connected, but no answer within 2 s (is the process stopped?)".to_owned()),
     }
+}
+
+/// With the digest of the catalog, within `bound`; `None` says nothing about the node.
+pub async fn status_with_digest(
+    address: &str,
+    access: &Access,
+    bound: Duration,
+) -> Option<StatusReply> {
+    let asked = async {
+        let mut client = connect(address, access).await.ok()?;
+        Some(client.status(StatusRequest { digest: true }).await.ok()?.into_inner())
+    };
+    tokio::time::timeout(bound, asked).await.ok()?
 }
 
 /// With `failover` a primary of an automatic cluster hands its reign to a standby before it ends.

@@ -1,5 +1,7 @@
 //! `hawq state`: from any node, with the primary or without.
 
+use std::time::Duration;
+
 use aerie::runtime::log_line::Level;
 
 use crate::Done;
@@ -15,13 +17,19 @@ use crate::state_json;
 const NO_DATABASE: &str =
     "Failed to connect to database, this script can only be run when the database is up.";
 
+/// A catalog of a million tables is read in less.
+const DIGEST_MAX: Duration = Duration::from_secs(20);
+
 pub async fn run(options: &StateOptions) -> anyhow::Result<Done> {
     run_in(&Environment::load()?, options).await
 }
 
 pub async fn run_in(environment: &Environment, options: &StateOptions) -> anyhow::Result<Done> {
     let report = Report::open("hawq_state", &options.common)?;
-    let cluster = Cluster::ask(environment).await;
+    let mut cluster = Cluster::ask(environment).await;
+    if options.json || options.status {
+        cluster.add_digests(&environment.access(), DIGEST_MAX).await;
+    }
     if options.json {
         report::print(&serde_json::to_string_pretty(&state_json::object(&cluster))?);
         return Ok(if cluster.primary().is_some() { Done::Well } else { Done::Badly });

@@ -160,7 +160,11 @@ fn node_state(view: &NodeView, primary: Option<&StatusReply>) -> (String, bool) 
     if let (Some(millis), true) = (reply.heard_primary_ago_ms, reply.role != "primary") {
         state.push_str(&format!(", heard the primary {} ago", seconds(millis)));
     }
-    let alone = matches!(reply.role.as_str(), "primary" | "joining") || primary.is_none();
+    let removed = reply.record.as_ref().is_some_and(|record| {
+        !record.members.is_empty() && record.members.iter().all(|entry| entry.node != view.node)
+    });
+    let alone =
+        matches!(reply.role.as_str(), "primary" | "joining") || primary.is_none() || removed;
     if !reply.closed_reason.is_empty() && alone {
         state.push_str(&format!("; {}", reply.closed_reason));
         attention = true;

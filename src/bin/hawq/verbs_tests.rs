@@ -204,6 +204,22 @@ async fn state_says_why_when_nobody_serves() {
     assert!(attention.iter().any(|message| message.contains("none serves")), "{attention:?}");
 }
 
+/// Whoever wants to know who lives does not wait for catalogs to be read.
+#[tokio::test]
+async fn a_digest_is_only_what_was_asked_for_and_no_sign_of_life() {
+    let of = |role| StatusReply { digest: "abc".to_owned(), ..reply(1, role) };
+    let slow = FakeNode { slow: true, ..FakeNode::saying(of("in-sync")) };
+    let (first, second) = (FakeNode::saying(of("primary")).serve().await, slow.serve().await);
+    let home = Home::new(&format!("{},{}", peer(1, first), peer(2, second)), &[], SECRET);
+    let mut cluster = Cluster::ask(&home.environment()).await;
+    let digests = |cluster: &Cluster| -> Vec<Option<String>> {
+        cluster.nodes.iter().map(|view| Some(view.reply()?.digest.clone())).collect()
+    };
+    assert_eq!(digests(&cluster), [Some(String::new()), Some(String::new())]);
+    cluster.add_digests(&home.environment().access(), Duration::from_millis(500)).await;
+    assert_eq!(digests(&cluster), [Some("abc".to_owned()), Some(String::new())]);
+}
+
 #[tokio::test]
 async fn a_wrong_secret_is_named_as_such() {
     let first = FakeNode::saying(reply(1, "primary")).serve().await;

@@ -324,7 +324,13 @@ impl Node {
         self.control.followed = self.control.followed.max(record.epoch);
         let before = self.control.record.as_ref().map(|known| known.lease);
         let same = before == Some(record.lease);
+        let was_removed = self.removed();
         self.know(record, effects);
+        if self.removed() && !was_removed {
+            let text = "this node was removed from the cluster; stop it, or make it a standby \
+                        again with hawq init standby";
+            Self::report(Level::Warn, text.to_owned(), effects);
+        }
         if !same {
             self.lease_learned();
         }

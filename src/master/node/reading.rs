@@ -19,19 +19,33 @@ impl Node {
         self.read_from(number, (cause, coordinator), effects);
     }
 
-    /// The primary has not been heard for a lease, and the record as it is known here is without
-    /// this node. It may have died between having it recorded and telling it so, and then nobody
-    /// else would.
+    /// The primary has not been heard for a lease, and this node will not stand, so that nobody
+    /// would tell it what was changed meanwhile: the primary may have died between having it
+    /// recorded and saying so, or may have removed it.
     pub(crate) fn looks_again_at(&self) -> Option<Instant> {
-        let record = self.control.record.as_ref()?;
-        let left_out = record.member(self.me.node) == Some(self.me) && !record.is_in_sync(self.me);
-        (self.automatic() && left_out).then(|| self.silent_at().max(self.looks_at))
+        let member = self.control.record.as_ref()?.member(self.me.node) == Some(self.me);
+        (member && self.stands_at().is_none()).then(|| self.silent_at().max(self.looks_at))
     }
 
     pub(crate) fn look_again(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.looks_again_at().is_some_and(|at| now >= at) {
             self.looks_at = now.after(self.settings.lease);
-            self.read_record(0, None, effects);
+            if self.automatic() {
+                self.read_record(0, None, effects);
+            } else {
+                self.greet_all(effects);
+            }
+        }
+    }
+
+    /// Hello, as a node says it that has just started: whoever is primary answers.
+    fn greet_all(&self, effects: &mut Vec<Effect>) {
+        let Role::Following(follow) = &self.role else { return };
+        if self.persist_done < follow.durable_by || self.log.cutting.is_some() {
+            return;
+        }
+        for to in self.others() {
+            effects.push(Effect::Send { to, message: self.hello() });
         }
     }
 

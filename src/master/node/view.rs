@@ -109,7 +109,7 @@ impl Node {
         }
     }
 
-    fn removed(&self) -> bool {
+    pub(crate) fn removed(&self) -> bool {
         let record = self.control.record.as_ref();
         record.is_some_and(|record| !record.members.contains_key(&self.me.node))
     }
