@@ -16,6 +16,8 @@ use crate::query::Engine;
 use crate::runtime::config::MasterSettings;
 use crate::runtime::error_text;
 
+use crate::types::NodeRole;
+
 use super::data_dir::DataDir;
 use super::live::LiveServer;
 use super::node::NodeView;
@@ -141,12 +143,12 @@ fn gate(parts: &Parts, view: &NodeView, stopping: bool) -> Gate {
     let primary = other.and_then(|record| record.members.get(&record.primary));
     let primary = primary.map(|entry| format!("{}:{}", entry.host, entry.pg_port));
     match view.role {
-        "in-sync" | "catching-up" => {
+        role if role.is_standby() => {
             let hot = parts.settings.hot_standby && *parts.filled.borrow();
             Gate::Standby { hot, primary }
         }
         // While it looks for the primary: not hot, since nobody vouches for what it shows.
-        "joining" if primary.is_some() => Gate::Standby { hot: false, primary },
+        NodeRole::Joining if primary.is_some() => Gate::Standby { hot: false, primary },
         _ => Gate::Starting { reason: view.closed_reason.clone() },
     }
 }

@@ -32,8 +32,7 @@ pub(super) async fn run(parts: Arc<Parts>) {
             }
         }
         let view = parts.view();
-        let Some(record) = view.record.clone().filter(|_| view.open && view.role == "primary")
-        else {
+        let Some(record) = view.record.clone().filter(|_| view.is_open_primary()) else {
             continue;
         };
         let in_sync = |node: NodeId| record.in_sync.iter().any(|member| member.node == node);

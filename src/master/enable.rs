@@ -15,7 +15,7 @@ use crate::types::{MemberEntry, Mode, NodeId, Voter};
 use super::node::NodeView;
 use super::parts::Parts;
 use super::voter_choice::{self, Candidates};
-use super::{Answer, Request, relations, status};
+use super::{Answer, Request, relations};
 
 /// A turn asks every member and the coordinator, each within its own bound.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(super) async fn enable(parts: &Arc<Parts>, mode: Mode) -> Answer {
     let prepared = async {
         let view = parts.view();
-        if !status::is_open_primary(&view) {
+        if !view.is_open_primary() {
             return Err(not_primary(&view));
         }
         possible(&parts.settings, mode)?;
@@ -127,7 +127,7 @@ pub(super) async fn keep_enabled(parts: Arc<Parts>) {
     let mut told = String::new();
     loop {
         let view = Arc::clone(&node.borrow_and_update());
-        let due = status::is_open_primary(&view) && is_whole_and_manual(&view);
+        let due = view.is_open_primary() && is_whole_and_manual(&view);
         if due {
             match enable(&parts, Mode::ZooKeeper).await {
                 Answer::Done { text } => tracing::info!("enable_master_auto_ha: {text}"),

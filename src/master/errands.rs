@@ -155,7 +155,7 @@ impl Giver {
 
     fn checkpoint(&self, member: Member, epoch: Epoch) -> Result<CheckpointDir, tonic::Status> {
         let view = Arc::clone(&self.node.borrow());
-        if !(view.open && view.role == "primary") {
+        if !view.is_open_primary() {
             return Err(tonic::Status::unavailable("this node is not an open primary"));
         }
         if epoch > view.epoch {

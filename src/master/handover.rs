@@ -8,7 +8,6 @@ use crate::types::Mode;
 
 use super::node::NodeView;
 use super::parts::Parts;
-use super::status::is_open_primary;
 use super::{Answer, Request};
 
 /// What is in flight is finished within so many leases, and somebody has taken over.
@@ -39,5 +38,5 @@ pub(super) async fn hand_over(parts: &Parts) {
 fn could_take_over(view: &NodeView) -> bool {
     let Some(record) = &view.record else { return false };
     let standby = record.in_sync.iter().any(|member| *member != view.me);
-    is_open_primary(view) && record.mode != Mode::Manual && standby && !record.paused
+    view.is_open_primary() && record.mode != Mode::Manual && standby && !record.paused
 }

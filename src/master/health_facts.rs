@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frontend::Check;
-use crate::types::{Instant, Lsn};
+use crate::types::{Instant, Lsn, NodeRole};
 
 use super::node::NodeView;
 
@@ -28,7 +28,7 @@ pub(super) struct Facts {
 impl Facts {
     /// Takes writes, and its reads are linearizable at this moment.
     pub(super) fn is_primary(&self) -> bool {
-        self.view.role == "primary" && self.view.open && self.lease_left().is_some() && self.sound()
+        self.view.is_open_primary() && self.lease_left().is_some() && self.sound()
     }
 
     /// How long reads are allowed without hearing from anybody; `None`: they are not.
@@ -38,12 +38,12 @@ impl Facts {
     }
 
     pub(super) fn is_standby(&self) -> bool {
-        matches!(self.view.role, "in-sync" | "catching-up") && self.view.seeding.is_none()
+        self.view.role.is_standby() && self.view.seeding.is_none()
     }
 
     /// Recorded, as far as this node knows, which is only as long as it hears its primary.
     pub(super) fn is_in_sync(&self) -> bool {
-        self.view.role == "in-sync" && self.is_standby() && self.hears()
+        self.view.role == NodeRole::InSync && self.is_standby() && self.hears()
     }
 
     pub(super) fn serves_reads(&self) -> bool {
@@ -69,12 +69,12 @@ impl Facts {
     pub(super) fn ready(&self) -> Result<String, String> {
         let view = &self.view;
         if self.is_primary() || self.serves_reads() {
-            return Ok(view.role.to_owned());
+            return Ok(view.role.to_string());
         }
         let reason = match view.closed_reason.as_str() {
             _ if self.stopping => "stopping",
             "" if !self.filled => "the catalog is being filled",
-            "" if view.role == "primary" => "the lease ran out",
+            "" if view.role == NodeRole::Primary => "the lease ran out",
             "" => "no sessions here",
             reason => reason,
         };
@@ -125,7 +125,7 @@ pub(super) mod tests {
         NodeView { readable_until: Some(Instant(NOW.0 + 300_000_000)), ..view(2, &[1, 2], None) }
     }
 
-    pub(in crate::master) fn standby(role: &'static str) -> NodeView {
+    pub(in crate::master) fn standby(role: NodeRole) -> NodeView {
         NodeView {
             role,
             open: false,
@@ -164,8 +164,9 @@ pub(super) mod tests {
         };
         let same = |_: &mut Facts| {};
         let closed = NodeView { open: false, ..primary() };
-        let unheard = NodeView { primary_heard: None, ..standby("in-sync") };
-        let seeded = NodeView { seeding: Some("too old".to_owned()), ..standby("catching-up") };
+        let unheard = NodeView { primary_heard: None, ..standby(NodeRole::InSync) };
+        let seeded =
+            NodeView { seeding: Some("too old".to_owned()), ..standby(NodeRole::CatchingUp) };
         let rows = [
             (with(primary(), same), vec![Primary, ReadOnly, ReadOnlyInSync, Running]),
             // The lease has just run out; no view has said so yet.
@@ -174,17 +175,17 @@ pub(super) mod tests {
             (with(closed, same), vec![]),
             (with(primary(), |facts| facts.filled = false), vec![]),
             (with(primary(), |facts| facts.stopping = true), vec![]),
-            (with(standby("in-sync"), same), vec![Standby, InSync, Running]),
-            (with(standby("in-sync"), |facts| facts.hot_standby = true), {
+            (with(standby(NodeRole::InSync), same), vec![Standby, InSync, Running]),
+            (with(standby(NodeRole::InSync), |facts| facts.hot_standby = true), {
                 vec![Standby, InSync, Replica, ReadOnly, ReadOnlyInSync, Running]
             }),
-            (with(standby("catching-up"), |facts| facts.hot_standby = true), {
+            (with(standby(NodeRole::CatchingUp), |facts| facts.hot_standby = true), {
                 vec![Standby, OutOfSync, Replica, ReadOnly, Running]
             }),
             (with(unheard, same), vec![Standby, OutOfSync, Running]),
             (with(seeded, same), vec![]),
-            (with(standby("joining"), same), vec![]),
-            (with(standby("taking-over"), same), vec![]),
+            (with(standby(NodeRole::Joining), same), vec![]),
+            (with(standby(NodeRole::TakingOver), same), vec![]),
         ];
         for (facts, expected) in rows {
             assert_eq!(holding(&facts), expected, "{:?}", facts.view);
@@ -193,11 +194,11 @@ pub(super) mod tests {
 
     #[test]
     fn lag_bounds_standbys_and_is_unknown_to_one_that_hears_nobody() {
-        let near = facts(standby("in-sync"));
+        let near = facts(standby(NodeRole::InSync));
         assert_eq!(near.lag(), Some(100));
         assert!(near.is(Check::InSync, Some(100)) && !near.is(Check::InSync, Some(99)));
         let silent = Some(Instant(NOW.0 - 4_000_000_000));
-        let alone = facts(NodeView { primary_heard: silent, ..standby("in-sync") });
+        let alone = facts(NodeView { primary_heard: silent, ..standby(NodeRole::InSync) });
         assert!(alone.is(Check::Standby, None) && !alone.is(Check::Standby, Some(1 << 40)));
         assert!(facts(primary()).is(Check::Primary, Some(0)));
     }
@@ -206,14 +207,15 @@ pub(super) mod tests {
     fn who_is_ready_row_by_row() {
         let ready =
             |view, filled, hot_standby| Facts { filled, hot_standby, ..facts(view) }.ready();
-        let waits = NodeView { closed_reason: "no primary".to_owned(), ..standby("joining") };
+        let waits =
+            NodeView { closed_reason: "no primary".to_owned(), ..standby(NodeRole::Joining) };
         let lapsed = NodeView { readable_until: None, ..primary() };
         let rows = [
             (ready(primary(), true, false), Ok("primary")),
             (ready(primary(), false, false), Err("primary: the catalog is being filled")),
             (ready(lapsed, true, false), Err("primary: the lease ran out")),
-            (ready(standby("in-sync"), true, true), Ok("in-sync")),
-            (ready(standby("in-sync"), true, false), Err("in-sync: standby of node 2")),
+            (ready(standby(NodeRole::InSync), true, true), Ok("in-sync")),
+            (ready(standby(NodeRole::InSync), true, false), Err("in-sync: standby of node 2")),
             (ready(waits, true, true), Err("joining: no primary")),
         ];
         for (said, expected) in rows {

@@ -3,12 +3,11 @@
 
 use std::fmt::Write;
 
+use crate::types::NodeRole;
+
 use super::health_facts::Facts;
 use super::node::NodeView;
 
-/// Every role, so that each has a row and none disappears.
-const ROLES: &[&str] =
-    &["joining", "catching-up", "in-sync", "taking-over", "primary", "stepping-down"];
 /// A lease longer than a day has no end: nobody else could reign.
 const LEASE_SHOWN_MAX: f64 = 86_400.0;
 
@@ -21,10 +20,10 @@ pub(super) fn text(facts: &Facts, sessions: usize) -> String {
     for (name, help, value) in ha_rows(facts) {
         page.gauge(&format!("hawq_ha_{name}"), help, &[("", value)]);
     }
-    let roles: Vec<(String, f64)> = ROLES
-        .iter()
-        .map(|role| (format!("role=\"{role}\""), f64::from(u8::from(*role == view.role))))
-        .collect();
+    // Every role has a row, so that none disappears.
+    let shown =
+        |role: NodeRole| (format!("role=\"{role}\""), f64::from(u8::from(role == view.role)));
+    let roles: Vec<(String, f64)> = NodeRole::ALL.map(shown).into();
     page.gauge("hawq_ha_role_info", "1 for the role of this node", &roles);
     if let Some(record) = &view.record {
         let mode = [(format!("mode=\"{}\"", record.mode), 1.0)];
@@ -154,7 +153,7 @@ mod tests {
         let alarm = Some("two claims to epoch 3.1: ...".to_owned());
         let page = text(&facts(NodeView { alarm, ..primary() }), 0);
         assert!(page.lines().any(|line| line == "hawq_ha_conflicting_claims_count 1"), "{page}");
-        let page = text(&facts(standby("in-sync")), 0);
+        let page = text(&facts(standby(NodeRole::InSync)), 0);
         for line in ["hawq_ha_apply_lag_bytes 100", "hawq_ha_primary_silence_seconds 1"] {
             assert!(page.lines().any(|found| found == line), "{line:?} is not in {page}");
         }

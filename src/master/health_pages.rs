@@ -6,11 +6,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::proto::v1::ReignEntry;
-use crate::types::{ClusterState, Epoch, Lsn, MemberEntry, NodeId};
+use crate::types::{ClusterState, Epoch, Lsn, MemberEntry, NodeId, NodeRole};
 
 use super::health_facts::Facts;
 use super::node::{NodeView, StandbyView};
-use super::status::is_open_primary;
 
 /// As `server_version_num` has it.
 const SERVER_VERSION: u32 = 150_000;
@@ -20,9 +19,9 @@ pub(super) fn node(facts: &Facts, cluster: &str, started_at_micros: i64) -> Valu
     let view = &facts.view;
     let started = OffsetDateTime::from_unix_timestamp_nanos(i128::from(started_at_micros) * 1_000);
     let started = started.map(|at| at.replace_nanosecond(0).unwrap_or(at).to_string());
-    let role = if view.role == "primary" { "primary" } else { "replica" };
+    let role = if view.role == NodeRole::Primary { "primary" } else { "replica" };
     let running = facts.is_primary() || facts.is_standby();
-    let xlog = if view.role == "primary" {
+    let xlog = if view.role == NodeRole::Primary {
         json!({"location": view.write_lsn.0})
     } else {
         json!({"received_location": view.flush_lsn.0, "replayed_location": facts.applied.0})
@@ -44,7 +43,7 @@ pub(super) fn node(facts: &Facts, cluster: &str, started_at_micros: i64) -> Valu
             "name": name(view.me.node),
         },
         "node": view.me.node.get(),
-        "node_role": view.role,
+        "node_role": view.role.as_str(),
         "epoch": view.epoch.to_string(),
         "closed_reason": facts.ready().err(),
         "coordinator_trouble": facts.coordinator_trouble,
@@ -93,7 +92,7 @@ pub(super) fn cluster(facts: &Facts, cluster: &str) -> Value {
         "scope": cluster,
         "cluster_id": cluster,
         "node": view.me.node.get(),
-        "role": view.role,
+        "role": view.role.as_str(),
         "open": view.open,
         "closed_reason": view.closed_reason,
         "mode": record.map(|record| record.mode.to_string()),
@@ -120,7 +119,7 @@ fn member(view: &NodeView, record: &ClusterState, (node, entry): (NodeId, &Membe
     let seen = view.standbys.iter().find(|standby| standby.member.node == node);
     let state = match seen {
         Some(standby) => standby.state,
-        None if node == view.me.node && (is_open_primary(view) || role != "leader") => "running",
+        None if node == view.me.node && (view.is_open_primary() || role != "leader") => "running",
         None => "unknown",
     };
     json!({
@@ -196,7 +195,7 @@ mod tests {
         assert_eq!((&shown["sync_standby"], &shown["pause"]), (&Value::Null, &Value::Null));
         assert_eq!(shown["lease_remaining_ms"], 300);
 
-        let shown = node(&facts(standby("in-sync")), "c", 0);
+        let shown = node(&facts(standby(NodeRole::InSync)), "c", 0);
         assert_eq!((&shown["role"], &shown["sync_standby"]), (&json!("replica"), &json!(true)));
         assert_eq!(
             (&shown["lag"], &shown["xlog"]["replayed_location"]),

@@ -10,7 +10,6 @@ use crate::runtime::error_text;
 
 use super::node::{NodeView, StandbyView};
 use super::parts::Parts;
-use super::status::is_open_primary;
 
 pub(super) struct LiveServer {
     pub(super) parts: Arc<Parts>,
@@ -40,7 +39,7 @@ impl Live for LiveServer {
         let record = view.record.as_ref();
         let primary = record.and_then(|record| record.members.get(&record.primary));
         ServerState {
-            in_recovery: !is_open_primary(&view),
+            in_recovery: !view.open,
             write_lsn: view.write_lsn,
             flush_lsn: view.flush_lsn,
             apply_lsn: self.parts.catalog.snapshot().lsn(),

@@ -88,7 +88,7 @@ pub(super) fn mirroring(view: &NodeView, now: Instant) -> Mirroring {
 pub(super) mod tests {
     use super::*;
     use crate::ha::manual_policy::tests::{member, node, record};
-    use crate::types::{Epoch, Lsn};
+    use crate::types::{Epoch, Lsn, NodeRole};
 
     pub(in crate::master) fn view(
         members: u8,
@@ -106,7 +106,7 @@ pub(super) mod tests {
         });
         NodeView {
             me: member(1),
-            role: "primary",
+            role: NodeRole::Primary,
             open: true,
             closed_reason: String::new(),
             epoch: Epoch::new(3, node(1)),

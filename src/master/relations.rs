@@ -10,7 +10,6 @@ use crate::runtime::config::MasterSettings;
 use crate::types::{Epoch, Instant, Message, Mode, NodeId};
 
 use super::parts::Parts;
-use super::status;
 
 /// `ha_lease` is to be so many round trips: one may be lost, another late.
 const LEASE_ROUND_TRIPS: u32 = 4;
@@ -99,7 +98,7 @@ pub(super) async fn watch(parts: Arc<Parts>) {
     loop {
         let view = Arc::clone(&node.borrow_and_update());
         let mode = view.record.as_ref().map_or(Mode::Manual, |record| record.mode);
-        if status::is_open_primary(&view)
+        if view.is_open_primary()
             && told.replace(view.epoch) != Some(view.epoch)
             && let Some(text) = shrinks_late(&parts.settings, mode)
         {

@@ -24,7 +24,7 @@ impl Role {
     fn of(view: &NodeView) -> Role {
         match view.role {
             _ if view.open => Role::Primary(view.epoch),
-            "in-sync" | "catching-up" => Role::Standby,
+            role if role.is_standby() => Role::Standby,
             _ => Role::Closed,
         }
     }

@@ -137,7 +137,7 @@ impl Running {
     fn follow_node(&mut self, node: &watch::Receiver<Arc<NodeView>>) {
         let (open, epoch) = {
             let view = node.borrow();
-            (view.open && view.role == "primary", view.epoch)
+            (view.is_open_primary(), view.epoch)
         };
         let reign = open.then_some(epoch);
         if reign == self.reign {

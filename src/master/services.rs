@@ -31,7 +31,7 @@ use super::seed::{MakeCheckpoint, SeedSource};
 use super::start::StartError;
 use super::transport::{PeerAddress, Transport};
 use super::witnesses::{RpcWitnesses, tell_segments};
-use super::{coordinator_health, digest_watch, enable, relations, role_changes, status};
+use super::{coordinator_health, digest_watch, enable, relations, role_changes};
 
 /// How often a primary alone in its set asks the segments whether they still follow it.
 const LONE_INTERVAL: Duration = Duration::from_secs(1);
@@ -122,7 +122,7 @@ fn hear(parts: &Parts, fencing: &Fencing, heartbeat: Heartbeat, peer: String) ->
     parts.segments.heartbeat(heartbeat, peer);
     RegistryReply {
         epoch: view.epoch,
-        reigning: status::is_open_primary(&view),
+        reigning: view.is_open_primary(),
         record: view.record.clone(),
         heartbeat_interval: Duration::ZERO,
     }
@@ -160,7 +160,7 @@ async fn announce_reigns(parts: Arc<Parts>, witnesses: Arc<RpcWitnesses>) {
     let (mut announced, mut asked) = (None, Instant::now());
     loop {
         let view = Arc::clone(&node.borrow_and_update());
-        let record = view.record.clone().filter(|_| status::is_open_primary(&view));
+        let record = view.record.clone().filter(|_| view.is_open_primary());
         let key = record.as_ref().map(|record| (record.epoch, record.version));
         let mut alone = false;
         if let Some(record) = record {

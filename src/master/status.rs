@@ -37,7 +37,7 @@ pub(super) async fn reply(parts: &Arc<Parts>, with_digest: bool) -> v1::StatusRe
         pg_port: u32::from(parts.settings.pg_port),
         rpc_port: u32::from(parts.settings.rpc_port),
         pid: std::process::id(),
-        role: view.role.to_owned(),
+        role: view.role.to_string(),
         open: view.open && filled,
         closed_reason,
         epoch: view.epoch.0,
@@ -80,13 +80,9 @@ async fn digest(parts: &Arc<Parts>) -> Option<(Lsn, Digest)> {
     digest.await.ok().flatten()
 }
 
-pub(super) fn is_open_primary(view: &NodeView) -> bool {
-    view.open && view.role == "primary"
-}
-
 /// An open primary knows by itself; others show what they have applied.
 fn mirroring_state(parts: &Parts, view: &NodeView, now: Instant) -> Mirroring {
-    if is_open_primary(view) {
+    if view.is_open_primary() {
         return mirroring::mirroring(view, now);
     }
     let stored = segments::mirroring(&parts.catalog.snapshot()).ok().flatten();

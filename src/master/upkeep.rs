@@ -16,7 +16,6 @@ use super::audit::Audit;
 use super::history;
 use super::mirroring;
 use super::node::NodeView;
-use super::status::is_open_primary;
 
 /// How often the state is looked at while nothing reports a change.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -60,7 +59,7 @@ impl Upkeep {
     /// Until the next look; false when the node's loop has ended. A reign that has begun is noted
     /// at once: until then the rows tell of the one before.
     async fn wait(&mut self, reign: Option<Epoch>, failed: bool) -> bool {
-        let begun = |view: &Arc<NodeView>| is_open_primary(view) && reign != Some(view.epoch);
+        let begun = |view: &Arc<NodeView>| view.is_open_primary() && reign != Some(view.epoch);
         // A receiver of its own: what it has seen has not been looked at.
         let mut node = self.node.clone();
         if failed {
@@ -76,7 +75,7 @@ impl Upkeep {
         let text = |error: Error| error_text(&error);
         let filled = self.catalog.is_bootstrapped().map_err(text)?;
         self.filled.send_if_modified(|known| std::mem::replace(known, filled) != filled);
-        if !is_open_primary(view) {
+        if !view.is_open_primary() {
             *reign = None;
             return Ok(());
         }

@@ -13,7 +13,7 @@ use crate::proto::v1;
 use crate::types::{ClusterState, MemberEntry, Mode, Voter};
 
 use super::parts::Parts;
-use super::{Answer, Request, enable, status, voter_choice};
+use super::{Answer, Request, enable, voter_choice};
 
 /// The node has a shorter bound of its own.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -124,7 +124,7 @@ fn foreign(record: &ClusterState, found: &Description) -> Result<(), String> {
 /// `add` and `remove` name voters as people do.
 pub(super) async fn change(parts: &Arc<Parts>, add: &[String], remove: &[String]) -> Answer {
     let view = parts.view();
-    if !status::is_open_primary(&view) {
+    if !view.is_open_primary() {
         return Answer::Refused { reason: enable::not_primary(&view) };
     }
     let Some(record) = &view.record else {

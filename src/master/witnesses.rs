@@ -23,7 +23,7 @@ use crate::proto::v1::{
 };
 use crate::proto::{fence_from_wire, member_to_wire, record_from_wire, record_to_wire};
 use crate::runtime::{RpcAuth, error_text};
-use crate::types::{ClusterState, Epoch, Member, MemberEntry, NodeId};
+use crate::types::{ClusterState, Epoch, Member, MemberEntry, NodeId, NodeRole};
 
 use super::audit::Audit;
 use super::fencing::Fencing;
@@ -129,7 +129,7 @@ impl RpcWitnesses {
             Ok::<_, String>(MasterAnswer {
                 node,
                 followed: Epoch(reply.epoch),
-                taking_over: reply.role == "taking-over",
+                taking_over: reply.role == NodeRole::TakingOver.as_str(),
                 record: record.map_err(|error| error.to_string())?,
             })
         };

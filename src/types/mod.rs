@@ -9,6 +9,7 @@ mod instant;
 mod lsn;
 mod member;
 mod message;
+mod node_role;
 mod record;
 mod segment;
 
@@ -18,6 +19,7 @@ pub use instant::Instant;
 pub use lsn::{Lsn, LsnParseError};
 pub use member::{ClusterId, IdentityParseError, Incarnation, Member, NodeId};
 pub use message::{Envelope, Message, RefuseCause};
+pub use node_role::NodeRole;
 pub use record::{ClusterState, Enabling, MemberEntry, Mode, Nonce, Unfenced, Voter};
 pub use segment::{
     Heartbeat, ProbeOutcome, Reason, Reasons, RegistrationOrder, SegmentStatus, UP_HISTORY_TEXT,

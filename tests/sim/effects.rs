@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aerie::master::{Answer, Effect, Event, Request};
-use aerie::types::{Epoch, Incarnation, Instant, Lsn, Message, NodeId};
+use aerie::types::{Epoch, Incarnation, Instant, Lsn, Message, NodeId, NodeRole};
 
 use crate::action::Action;
 use crate::world::World;
@@ -220,7 +220,7 @@ impl World {
         }
         let source = &self.hosts[&from];
         let cut = self.links.cut.contains(&(from, id)) || self.links.cut.contains(&(id, from));
-        let reigns = source.node.as_ref().is_some_and(|node| node.view().role == "primary");
+        let reigns = source.node.as_ref().is_some_and(|node| node.view().role == NodeRole::Primary);
         if cut || !reigns {
             let event = Event::SeedFailed { reason: "no primary there".to_owned() };
             self.step(id, life, event);

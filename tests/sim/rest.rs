@@ -54,7 +54,7 @@ impl World {
         let mut text = format!("{}", self.record());
         for host in self.hosts.values() {
             let view = host.node.as_ref().map(Node::view);
-            let role = view.as_ref().map_or("dead", |view| view.role);
+            let role = view.as_ref().map_or("dead", |view| view.role.as_str());
             let why = view.map_or(String::new(), |view| view.closed_reason);
             let (end, applied) = (host.storage.end(), host.storage.applied());
             text += &format!("; node {} {role} end={end} applied={applied} {why}", host.id);

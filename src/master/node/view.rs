@@ -1,7 +1,7 @@
 //! What an operator is shown of a node: a copy, made after each step that changed something.
 
 use crate::replication::Stage;
-use crate::types::{ClusterState, Epoch, Instant, Lsn, Member};
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, NodeRole};
 
 use super::super::ReignNote;
 use super::{Node, Role};
@@ -10,8 +10,8 @@ use crate::ha::Phase;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeView {
     pub me: Member,
-    /// joining, catching-up, in-sync, taking-over, primary, stepping-down.
-    pub role: &'static str,
+    pub role: NodeRole,
+    /// It serves: a primary that has opened, also while it takes over from itself.
     pub open: bool,
     /// Why it does not serve; empty when it does.
     pub closed_reason: String,
@@ -56,6 +56,11 @@ pub struct StandbyView {
 }
 
 impl NodeView {
+    #[must_use]
+    pub fn is_open_primary(&self) -> bool {
+        self.open && self.role == NodeRole::Primary
+    }
+
     /// Whether more has changed than how far logs have come and when somebody was last heard: that
     /// changes with every message, and whoever wants to know it looks by himself.
     pub(crate) fn is_news(&self, before: &NodeView) -> bool {
@@ -84,7 +89,7 @@ impl Node {
         let record = self.control.record.clone();
         NodeView {
             me: self.me,
-            role: self.role_name(),
+            role: self.shown_role(),
             open: self.open,
             closed_reason: if self.open { String::new() } else { self.closed_reason() },
             epoch: self.control.followed,
@@ -119,17 +124,17 @@ impl Node {
         (self.log.end > self.log.commit).then_some(doubt)
     }
 
-    fn role_name(&self) -> &'static str {
+    fn shown_role(&self) -> NodeRole {
         match &self.role {
-            Role::Joining { .. } => "joining",
+            Role::Joining { .. } => NodeRole::Joining,
             Role::Following(_) => {
                 let record = self.control.record.as_ref();
                 let recorded = record.is_some_and(|record| record.is_in_sync(self.me));
-                if recorded { "in-sync" } else { "catching-up" }
+                if recorded { NodeRole::InSync } else { NodeRole::CatchingUp }
             }
-            Role::TakingOver(_) => "taking-over",
-            Role::Primary(_) => "primary",
-            Role::SteppingDown { .. } => "stepping-down",
+            Role::TakingOver(_) => NodeRole::TakingOver,
+            Role::Primary(_) => NodeRole::Primary,
+            Role::SteppingDown { .. } => NodeRole::SteppingDown,
         }
     }
 
