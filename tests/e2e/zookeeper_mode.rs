@@ -126,6 +126,35 @@ fn a_cluster_and_its_zookeeper_start_in_either_order() {
     }
 }
 
+/// Masters that are stopped find their record again when they start, or stay closed.
+#[test]
+fn a_stopped_cluster_keeps_its_record_unless_it_is_abandoned() {
+    let ensemble = Ensemble::start(1);
+    let cluster = start(&ensemble);
+    let disable = "run \"hawq ha disable\" first";
+    let refused = cluster.hawq(&["ha", "format", "-a"]);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(refused.stderr.contains(disable), "{refused:#?}");
+    assert!(!refused.stderr.contains("stop"), "{refused:#?}");
+    cluster.stop().expect("stop").expect("stop");
+    let format = |flags: &[&str]| cluster.hawq(&[&["ha", "format", "-a"], flags].concat());
+    // Until then the sessions of the masters are in the way.
+    eventually("a refusal for the record's sake", READY, || {
+        let refused = format(&[]);
+        let told = refused.stderr.contains("--abandon") && refused.stderr.contains(disable);
+        if told && refused.code == Some(1) { Ok(()) } else { Err(format!("{refused:#?}")) }
+    });
+    cluster.demo().expect("hawq demo");
+    in_zookeeper(&cluster);
+    cluster.stop().expect("stop").expect("stop");
+    eventually("the removal", READY, || {
+        let done = format(&["--abandon"]);
+        let told = done.stdout.contains("cannot start again by itself");
+        if told && done.ok() { Ok(()) } else { Err(format!("{done:#?}")) }
+    });
+    format(&[]).expect("nothing is there any more");
+}
+
 /// When the servers are killed, seen from the failover.
 #[derive(Debug, Clone, Copy)]
 enum Moment {
