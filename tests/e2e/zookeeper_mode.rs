@@ -90,6 +90,15 @@ fn without_zookeeper_the_primary_goes_on_and_nobody_takes_over_until_it_is_back(
         if told { Ok(()) } else { Err(cluster.report()) }
     });
     assert!(Session::connect(standby.pg_port).is_err(), "nobody may reign without the record");
+    eventually("commands that say so", READY, || {
+        let explained = cluster.hawq(&["ha", "explain"]);
+        let state = cluster.hawq(&["state"]);
+        let said = explained.code == Some(1)
+            && explained.stdout.contains("rule 15: it does not reach the coordinator")
+            && state.stdout.contains("Order of standbys")
+            && state.stdout.contains("cannot be reached, so nobody takes over");
+        if said { Ok(()) } else { Err(format!("{explained:#?}\n{state:#?}")) }
+    });
     ensemble.start_all();
     let new = other_primary(&cluster, &primary);
     psql(new.pg_port, "comment on table alone is 'kept'").expect("a commit");
