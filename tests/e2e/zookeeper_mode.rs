@@ -90,6 +90,15 @@ fn without_zookeeper_the_primary_goes_on_and_nobody_takes_over_until_it_is_back(
         if told { Ok(()) } else { Err(cluster.report()) }
     });
     assert!(Session::connect(standby.pg_port).is_err(), "nobody may reign without the record");
+    eventually("commands that say so", READY, || {
+        let explained = cluster.hawq(&["ha", "explain"]);
+        let state = cluster.hawq(&["state"]);
+        let said = explained.code == Some(1)
+            && explained.stdout.contains("rule 15: it does not reach the coordinator")
+            && state.stdout.contains("Order of standbys")
+            && state.stdout.contains("cannot be reached, so nobody takes over");
+        if said { Ok(()) } else { Err(format!("{explained:#?}\n{state:#?}")) }
+    });
     ensemble.start_all();
     let new = other_primary(&cluster, &primary);
     psql(new.pg_port, "comment on table alone is 'kept'").expect("a commit");
@@ -124,6 +133,35 @@ fn a_cluster_and_its_zookeeper_start_in_either_order() {
         assert_eq!(found.expect("the table").trim(), "1");
         assert_eq!(status(&cluster)["mode"], "zookeeper");
     }
+}
+
+/// Masters that are stopped find their record again when they start, or stay closed.
+#[test]
+fn a_stopped_cluster_keeps_its_record_unless_it_is_abandoned() {
+    let ensemble = Ensemble::start(1);
+    let cluster = start(&ensemble);
+    let disable = "run \"hawq ha disable\" first";
+    let refused = cluster.hawq(&["ha", "format", "-a"]);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(refused.stderr.contains(disable), "{refused:#?}");
+    assert!(!refused.stderr.contains("stop"), "{refused:#?}");
+    cluster.stop().expect("stop").expect("stop");
+    let format = |flags: &[&str]| cluster.hawq(&[&["ha", "format", "-a"], flags].concat());
+    // Until then the sessions of the masters are in the way.
+    eventually("a refusal for the record's sake", READY, || {
+        let refused = format(&[]);
+        let told = refused.stderr.contains("--abandon") && refused.stderr.contains(disable);
+        if told && refused.code == Some(1) { Ok(()) } else { Err(format!("{refused:#?}")) }
+    });
+    cluster.demo().expect("hawq demo");
+    in_zookeeper(&cluster);
+    cluster.stop().expect("stop").expect("stop");
+    eventually("the removal", READY, || {
+        let done = format(&["--abandon"]);
+        let told = done.stdout.contains("cannot start again by itself");
+        if told && done.ok() { Ok(()) } else { Err(format!("{done:#?}")) }
+    });
+    format(&[]).expect("nothing is there any more");
 }
 
 /// When the servers are killed, seen from the failover.

@@ -12,7 +12,7 @@ use crate::arguments::ActivateOptions;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_nodes;
-use crate::ha_standing;
+use crate::ha_standing::{self, Agreed};
 use crate::init_standby::peer_text;
 use crate::prompt;
 use crate::report::{self, Report};
@@ -60,10 +60,18 @@ pub async fn run_in(
     if cluster.primary().is_none() {
         report.info("HAWQ master is not running, skip");
     }
-    if options.allow_data_loss && !accepts_loss(&report, &cluster, (target, options))? {
-        return Ok(Done::Badly);
+    let mut request = ActivateRequest {
+        force: options.force,
+        switchover: options.switchover,
+        allow_data_loss: false,
+    };
+    if options.allow_data_loss {
+        match accepts_loss(&report, &cluster, (target, options))? {
+            Some(agreed) => request.allow_data_loss = agreed.allow_data_loss,
+            None => return Ok(Done::Badly),
+        }
     }
-    match activate(&environment, &report, target, options).await {
+    match activate(&environment, &report, target, request).await {
         Done::Well => {}
         not_done => return Ok(not_done),
     }
@@ -86,36 +94,34 @@ fn choose(cluster: &Cluster, wanted: Option<u32>, own: u32) -> Result<&NodeView,
     }
 }
 
-/// `--allow-data-loss`: says what is lost, and asks.
+/// `--allow-data-loss`: says what is lost, and asks. `None`: it is not agreed to.
 fn accepts_loss(
     report: &Report,
     cluster: &Cluster,
     (target, options): (&NodeView, &ActivateOptions),
-) -> anyhow::Result<bool> {
-    match ha_standing::accepted_loss(cluster, target, ("--allow-data-loss", true)) {
-        Ok(None) => Ok(true),
-        Ok(Some(loss)) => {
-            report.warning(&loss);
-            prompt::ask("Continue although that is lost", options.common.no_prompt)
-        }
+) -> anyhow::Result<Option<Agreed>> {
+    let agreed = match ha_standing::agreed(cluster, target, ("--allow-data-loss", true)) {
+        Ok(agreed) => agreed,
         Err(refusal) => {
             report.error(&refusal);
-            Ok(false)
+            return Ok(None);
+        }
+    };
+    if let Some(loss) = &agreed.loss {
+        report.warning(loss);
+        if !prompt::ask("Continue although that is lost", options.common.no_prompt)? {
+            return Ok(None);
         }
     }
+    Ok(Some(agreed))
 }
 
 async fn activate(
     environment: &Environment,
     report: &Report,
     target: &NodeView,
-    options: &ActivateOptions,
+    request: ActivateRequest,
 ) -> Done {
-    let request = ActivateRequest {
-        force: options.force,
-        switchover: options.switchover,
-        allow_data_loss: options.allow_data_loss,
-    };
     let mut show = |line: &Progress| show(report, line);
     match ha_nodes::take_over(environment, target, request, &mut show).await {
         Ok(()) => Done::Well,

@@ -12,7 +12,7 @@ use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_nodes::{self, Trouble};
-use crate::ha_standing;
+use crate::ha_standing::{self, Agreed};
 use crate::prompt;
 use crate::report;
 
@@ -38,15 +38,16 @@ pub async fn run_in(environment: &Environment, options: &FailoverOptions) -> any
             report::print(&format!("node {node} is the primary already"));
             Ok(Done::Well)
         }
-        Ok(Plan::TakeOver(target, loss)) => carry_out(environment, options, (target, loss)).await,
+        Ok(Plan::TakeOver(target, agreed)) => {
+            carry_out(environment, (target, agreed), options.no_prompt).await
+        }
         Err(trouble) => Ok(trouble.tell()),
     }
 }
 
 enum Plan<'a> {
     Already(u32),
-    /// With what could be lost.
-    TakeOver(&'a NodeView, Option<String>),
+    TakeOver(&'a NodeView, Agreed),
 }
 
 fn prepare<'a>(
@@ -78,26 +79,26 @@ fn prepare<'a>(
     let trouble = if silent { Trouble::silent } else { Trouble::Refused };
     let target = target.map_err(trouble)?;
     let accepted = ("--allow-data-loss", options.allow_data_loss);
-    let loss = ha_standing::accepted_loss(cluster, target, accepted).map_err(Trouble::Refused)?;
-    Ok(Plan::TakeOver(target, loss))
+    let agreed = ha_standing::agreed(cluster, target, accepted).map_err(Trouble::Refused)?;
+    Ok(Plan::TakeOver(target, agreed))
 }
 
 async fn carry_out(
     environment: &Environment,
-    options: &FailoverOptions,
-    (target, loss): (&NodeView, Option<String>),
+    (target, agreed): (&NodeView, Agreed),
+    no_prompt: bool,
 ) -> anyhow::Result<Done> {
     let node = target.node;
-    let question = match loss {
+    let question = match agreed.loss {
         Some(loss) => format!("{loss}. Fail over to node {node} all the same"),
         None => format!("Fail over to node {node}"),
     };
-    if options.no_prompt {
+    if no_prompt {
         report::print(&question);
     } else if !prompt::ask(&question, false)? {
         return Ok(Done::Badly);
     }
-    let allow_data_loss = options.allow_data_loss;
+    let allow_data_loss = agreed.allow_data_loss;
     let request = ActivateRequest { allow_data_loss, ..ActivateRequest::default() };
     let mut show = |line: &Progress| report::print(&line.text);
     match ha_nodes::take_over(environment, target, request, &mut show).await {

@@ -13,7 +13,7 @@ use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_nodes::{self, Trouble};
-use crate::ha_standing;
+use crate::ha_standing::{self, Agreed};
 use crate::ha_switchover;
 use crate::prompt;
 use crate::report;
@@ -96,11 +96,12 @@ pub async fn check_health(environment: &Environment, name: &str) -> anyhow::Resu
         Err(problem) => return ended("Operation failed", Err(problem)),
     };
     let Some(reply) = view.reply() else { return Ok(FAILED) };
+    let cannot = ha_standing::cannot(&cluster, view);
     let sick = [&reply.alarm, &reply.commits_wait].into_iter().find(|text| !text.is_empty());
     let sick = sick.cloned().or_else(|| match () {
         () if view.is_open_primary() => None,
         () if reply.role == "primary" => Some(reply.closed_reason.clone()),
-        () => (!reply.cannot_stand.is_empty()).then(|| reply.cannot_stand.join("; ")),
+        () => (!cannot.is_empty()).then(|| cannot.join("; ")),
     });
     ended("Health check failed", sick.map_or(Ok(()), Err))
 }
@@ -134,7 +135,8 @@ async fn take_over(
     force: Force,
 ) -> Result<(), String> {
     let accepted = ("--forceactive", force.forceactive);
-    if let Some(loss) = ha_standing::accepted_loss(cluster, target, accepted)? {
+    let Agreed { loss, allow_data_loss } = ha_standing::agreed(cluster, target, accepted)?;
+    if let Some(loss) = loss {
         report::complain(&loss);
         let question = format!("Make node {} active although that is lost", target.node);
         let agreed = prompt::ask(&question, force.no_prompt);
@@ -142,7 +144,6 @@ async fn take_over(
             return Err("nothing was changed".to_owned());
         }
     }
-    let allow_data_loss = force.forceactive;
     let request = ActivateRequest { allow_data_loss, ..ActivateRequest::default() };
     let mut show = |line: &Progress| report::complain(&line.text);
     let asked = ha_nodes::take_over(environment, target, request, &mut show).await;

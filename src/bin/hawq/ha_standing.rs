@@ -69,16 +69,29 @@ pub fn loss(cluster: &Cluster, target: &NodeView) -> Option<String> {
     ))
 }
 
-/// The loss that goes with `target`, where whoever asks has accepted one by `flag`.
+/// What whoever asks has agreed to lose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreed {
+    /// To be told before anything is asked of the node.
+    pub loss: Option<String>,
+    /// What the node may be told. Where the record rules, and nothing would be lost by it, the node
+    /// is to refuse if that is no longer so: nobody was told of a loss then.
+    pub allow_data_loss: bool,
+}
+
+/// What goes with `target`, where whoever asks accepts a loss by `flag`.
 ///
 /// # Errors
 /// It was not accepted, or need not be: another standby loses nothing.
-pub fn accepted_loss(
+pub fn agreed(
     cluster: &Cluster,
     target: &NodeView,
     (flag, accepted): (&str, bool),
-) -> Result<Option<String>, String> {
-    let Some(loss) = loss(cluster, target) else { return Ok(None) };
+) -> Result<Agreed, String> {
+    let Some(loss) = loss(cluster, target) else {
+        let allow_data_loss = accepted && !cluster.record().is_some_and(is_automatic);
+        return Ok(Agreed { loss: None, allow_data_loss });
+    };
     let able = |view: &&NodeView| view.node != target.node && cannot(cluster, view).is_empty();
     if let Some(other) = standbys(cluster).find(able) {
         let node = other.node;
@@ -86,7 +99,14 @@ pub fn accepted_loss(
             "{loss}; node {node} could take over and lose nothing: name that one, or stop it first"
         ));
     }
-    if accepted { Ok(Some(loss)) } else { Err(format!("{loss}; {flag} accepts that")) }
+    match accepted {
+        true => Ok(Agreed { loss: Some(loss), allow_data_loss: true }),
+        false => Err(format!("{loss}; {flag} accepts that")),
+    }
+}
+
+fn is_automatic(record: &ClusterState) -> bool {
+    matches!(record.mode(), Mode::Embedded | Mode::Zookeeper)
 }
 
 /// Who could take over by itself if the primary handed its reign back to nobody by name.
@@ -95,7 +115,7 @@ pub fn accepted_loss(
 /// Why nobody would, so that the old primary would open again.
 pub fn successor(cluster: &Cluster) -> Result<&NodeView, String> {
     let record = cluster.record().ok_or("no node knows the cluster state")?;
-    if !matches!(record.mode(), Mode::Embedded | Mode::Zookeeper) {
+    if !is_automatic(record) {
         return Err("in manual mode nobody takes over by itself".to_owned());
     }
     if record.paused {

@@ -99,7 +99,7 @@ fn a_loss_is_not_accepted_where_another_standby_loses_nothing() {
     change(&mut nodes[1], |reply| reply.commit_lsn = 0x40);
     let asked = |nodes: &[NodeView], accepted| {
         let cluster = Cluster { nodes: nodes.to_vec() };
-        accepted_loss(&cluster, &nodes[2], ("--allow-data-loss", accepted))
+        agreed(&cluster, &nodes[2], ("--allow-data-loss", accepted))
     };
     let loss = "node 3: rule 6: it is not in the in-sync set of the newest record that a node \
                 knows; its log ends at 0/30, and whatever was acknowledged after that would be \
@@ -111,9 +111,21 @@ fn a_loss_is_not_accepted_where_another_standby_loses_nothing() {
     }
     change(&mut nodes[1], |reply| reply.coordinator_trouble = "no route".to_owned());
     assert_eq!(asked(&nodes, false), Err(format!("{loss}; --allow-data-loss accepts that")));
-    assert_eq!(asked(&nodes, true), Ok(Some(loss.to_owned())));
-    let cluster = Cluster { nodes };
-    assert_eq!(accepted_loss(&cluster, &cluster.nodes[1], ("--force", false)), Ok(None));
+    let told = Agreed { loss: Some(loss.to_owned()), allow_data_loss: true };
+    assert_eq!(asked(&nodes, true), Ok(told));
+}
+
+#[test]
+fn a_node_is_told_of_a_loss_only_where_a_person_was() {
+    let asked = |mode: Mode, accepted| {
+        let record = ClusterState { mode: mode.into(), ..record(7, &[1, 2]) };
+        let cluster = Cluster { nodes: vec![standby(2, 10, record)] };
+        agreed(&cluster, &cluster.nodes[0], ("--allow-data-loss", accepted)).unwrap()
+    };
+    let agreed = |allow_data_loss| Agreed { loss: None, allow_data_loss };
+    assert_eq!(asked(Mode::Embedded, true), agreed(false), "the record tells that it loses none");
+    assert_eq!(asked(Mode::Manual, true), agreed(true), "there nobody may be able to exclude it");
+    assert_eq!(asked(Mode::Manual, false), agreed(false));
 }
 
 #[test]

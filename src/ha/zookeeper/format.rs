@@ -35,7 +35,7 @@ pub struct Present {
 pub enum FormatError {
     #[error(transparent)]
     ZooKeeper(#[from] ZooKeeperError),
-    #[error("{path} is in use by {}; stop the masters first", nodes.join(", "))]
+    #[error("{path} is in use by {}; run \"hawq ha disable\" first", nodes.join(", "))]
     InUse { path: String, nodes: Vec<String> },
     #[error("{path} has more than {ZNODES_MAX} znodes, which is not the tree of a cluster")]
     TooMuch { path: String },
