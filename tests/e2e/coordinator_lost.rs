@@ -1,5 +1,5 @@
-//! What holds the cluster state is gone for good: a person gives it up, the cluster serves in manual
-//! mode with everything that was acknowledged, and can be made automatic again.
+//! What holds the cluster state is gone for good: a person gives it up, the cluster serves in
+//! manual mode with everything that was acknowledged, and can be made automatic again.
 
 use std::fs;
 

@@ -117,8 +117,8 @@ fn warning(target: &NodeView) -> String {
     };
     format!(
         "The coordinator does not answer ({}). Node {}{outside} will reign in manual mode by its \
-         own copy of the cluster state (version {version}, epoch {epoch}); its log ends at {}. What \
-         was acknowledged by a primary that this copy does not know of is lost. Should the \
+         own copy of the cluster state (version {version}, epoch {epoch}); its log ends at {}. \
+         What was acknowledged by a primary that this copy does not know of is lost. Should the \
          coordinator come back, a master that cannot reach node {} could take over through it: \
          keep such masters stopped",
         reply.coordinator_trouble,

@@ -104,8 +104,8 @@ fn agree(
     let path = &present.path;
     let question = match needed(present, own) {
         Some(reason) if options.abandon => format!(
-            "{reason}. Without it no master of the cluster opens: it cannot start again by itself, \
-             nor by force. Remove {path} from ZooKeeper all the same"
+            "{reason}. Without it no master of the cluster opens by itself, but only by \"hawq ha \
+             disable --coordinator-lost\". Remove {path} from ZooKeeper all the same"
         ),
         Some(reason) => {
             return Err(Trouble::Refused(format!(

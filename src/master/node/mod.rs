@@ -24,6 +24,7 @@ pub(crate) mod follow;
 mod let_go;
 mod limit;
 pub(crate) mod log;
+mod passing;
 mod pause;
 mod peers;
 mod promising;

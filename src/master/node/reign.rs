@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::ha::{self, Cause};
 use crate::replication::{Progress, Stage, SyncSet, commit_point};
-use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, Message, NodeId};
+use crate::types::{ClusterState, Epoch, Instant, Lsn, Member, NodeId};
 use crate::wal::record::encoded_len;
 
 use super::super::ReignNote;
@@ -154,8 +154,6 @@ impl Node {
         self.unserved_since = None;
         let reason = "this node took over meanwhile; try again".to_owned();
         self.pause_settled(Answer::Unknown { reason }, effects);
-        let forced = self.automatic() && matches!(cause, Cause::Person { force: true, .. })
-            || matches!(cause, Cause::Abandon { .. });
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
         let standbys = members
             .map(|(node, entry)| {
@@ -173,7 +171,7 @@ impl Node {
             standbys,
             opens_at: Lsn::ZERO,
             opened: false,
-            opens_not_before: forced.then_some(lapsed),
+            opens_not_before: self.opens_late(cause).then_some(lapsed),
             fencing: Fencing::Due(now),
             forgives_at: now.after(self.forgive_interval()),
             coordinator_heard: now,
@@ -201,6 +199,12 @@ impl Node {
             reign.opens_at = opens_at;
         }
         self.reign_tick(now, effects);
+    }
+
+    /// A primary of before may still read under its lease (rule 16).
+    fn opens_late(&self, cause: Cause) -> bool {
+        let forced = self.automatic() && matches!(cause, Cause::Person { force: true, .. });
+        forced || matches!(cause, Cause::Abandon { .. })
     }
 
     /// Appends one record at the end of our log and returns where it ends.
@@ -341,67 +345,6 @@ impl Node {
         } else {
             // The log it needs is gone: its next hello finds out.
             progress.stage = Stage::Unaligned;
-        }
-    }
-
-    pub(crate) fn reign_deadline(&self, reign: &Reign) -> Instant {
-        let mut at = reign.heartbeat_at;
-        at = reign.fencing_deadline().map_or(at, |due| at.min(due));
-        at = reign.opens_not_before.map_or(at, |opens| at.min(opens));
-        at = reign.releasing.as_ref().map_or(at, |asked| at.min(asked.until));
-        if let Some(change) = &reign.change {
-            at = change.again_at.map_or(at, |again| at.min(again));
-        }
-        let disk_timeout = self.settings.disk_timeout;
-        match reign.flushing_since {
-            Some(since) => at.min(since.after(disk_timeout)),
-            None => at.min(reign.flushed_at.after(disk_timeout / 2)),
-        }
-    }
-
-    pub(crate) fn reign_tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let disk_timeout = self.settings.disk_timeout;
-        let interval = self.settings.heartbeat_interval();
-        let Some(reign) = self.reign_mut() else { return };
-        if reign.flushing_since.is_some_and(|since| now >= since.after(disk_timeout)) {
-            self.disk_hangs(now, effects);
-            return;
-        }
-        if reign.flushing_since.is_none() && now >= reign.flushed_at.after(disk_timeout / 2) {
-            reign.flushing_since = Some(now);
-            effects.push(Effect::Flush { epoch: reign.epoch });
-        }
-        if now >= reign.heartbeat_at {
-            reign.heartbeat_at = now.after(interval);
-            self.send_heartbeats(now, effects);
-            self.look_at_record(now, effects);
-        }
-        self.fence_if_due(now, effects);
-        if let Some(reign) = self.reign_mut() {
-            reign.opens_not_before = reign.opens_not_before.filter(|at| now < *at);
-        }
-        self.open_when_committed(now, effects);
-        self.repeat_change(now, effects);
-        self.turn_if_due(now, effects);
-        self.change_if_due(now, effects);
-        self.open_when_committed(now, effects);
-    }
-
-    pub(crate) fn send_heartbeats(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let commit_lsn = self.log.commit;
-        if let Some(reign) = self.reign_mut() {
-            // A round whose question was lost: this one asks again.
-            reign.round = reign.round.map(|_| now);
-        }
-        let Some(reign) = self.reign() else { return };
-        for (to, progress) in &reign.standbys {
-            let streaming = progress.stage == Stage::Streaming;
-            let write_lsn = if streaming { progress.sent } else { Lsn::ZERO };
-            let stale = progress.record_version < reign.record.version;
-            let record = stale.then(|| reign.record.clone());
-            let (epoch, sent_at) = (reign.epoch, now);
-            let message = Message::Heartbeat { epoch, write_lsn, commit_lsn, sent_at, record };
-            effects.push(Effect::Send { to: *to, message });
         }
     }
 }
