@@ -1,5 +1,5 @@
-//! What a reign does as time passes: heartbeats, a log device that is looked after, and whatever was
-//! put off.
+//! What a reign does as time passes: heartbeats, a log device that is looked after, and whatever
+//! was put off.
 
 use crate::replication::Stage;
 use crate::types::{Instant, Lsn, Message};
