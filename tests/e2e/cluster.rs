@@ -60,11 +60,23 @@ impl Node {
 
     /// Adds a setting to its `hawq-site.xml`, for its next start.
     pub fn set(&self, name: &str, value: &str) {
-        let path = self.data_dir.parent().expect("the node's folder").join("etc/hawq-site.xml");
+        let path = self.site();
         let text = fs::read_to_string(&path).expect("hawq-site.xml");
         let (before, after) = text.rsplit_once("</configuration>").expect("the end");
         let property = format!("<property><name>{name}</name><value>{value}</value></property>");
         fs::write(&path, format!("{before}{property}</configuration>{after}")).expect("written");
+    }
+
+    /// Another value for what has this one there.
+    pub fn reset(&self, before: &str, value: &str) {
+        let text = fs::read_to_string(self.site()).expect("hawq-site.xml");
+        let (before, after) = [before, value].map(|it| format!("<value>{it}</value>")).into();
+        let text = text.replace(&before, &after);
+        fs::write(self.site(), text).expect("written");
+    }
+
+    fn site(&self) -> PathBuf {
+        self.data_dir.parent().expect("the node's folder").join("etc/hawq-site.xml")
     }
 }
 
