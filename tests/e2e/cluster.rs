@@ -16,7 +16,7 @@ use crate::machine::{HAWQ, child_of, clean, end, end_all_of, free_port, psql};
 use crate::run::{Outcome, Running, attempt, run};
 use crate::session::Session;
 use crate::traces::complaints;
-use crate::wait::{eventually, seconds};
+use crate::wait::{eventually, eventually_soon, seconds};
 
 /// A cluster is given this long to come up, to fail over, to be in sync again.
 pub const READY: std::time::Duration = std::time::Duration::from_secs(60);
@@ -260,10 +260,25 @@ impl Cluster {
 
     /// With these in the environment of the node's processes.
     pub fn restart_with(&self, name: &str, variables: &[(&str, &str)]) -> Outcome {
+        run(self.restart_command(name).envs(variables.iter().copied()), seconds(120))
+    }
+
+    /// Until its process runs, whether it serves or waits for others.
+    pub fn begin_restart(&self, name: &str) {
+        let before = self.node(name).pids();
+        let begun = Running::start(&mut self.restart_command(name)).expect("hawq demo restart");
+        eventually_soon("a new process", READY, || {
+            let now = self.node(name).pids();
+            let runs = now.iter().all(|pid| !before.contains(pid));
+            if runs { Ok(()) } else { Err(format!("{name}: {before:?}, then {now:?}")) }
+        });
+        drop(begun);
+    }
+
+    fn restart_command(&self, name: &str) -> Command {
         let mut command = self.hawq_program();
-        command.envs(variables.iter().copied());
         command.args(["demo", "restart", name, "--dir"]).arg(self.dir());
-        run(&mut command, seconds(120))
+        command
     }
 
     /// Process and supervisor, the supervisor first so that it starts nothing again.
