@@ -57,7 +57,4 @@ pub trait Coordinator: Send + Sync + 'static {
     /// coordinator was last switched off; it is replaced too. Any other record stays. Idempotent by
     /// `first.nonce`. A record of another cluster: `Failed`, naming both.
     fn create(&self, first: ClusterState) -> impl Future<Output = SwapOutcome> + Send;
-
-    /// Resolves when the record may have passed `version`; bounded by the caller.
-    fn watch(&self, version: u64) -> impl Future<Output = ()> + Send;
 }

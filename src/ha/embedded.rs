@@ -338,22 +338,6 @@ impl<S: RecordStore, V: Voters> Coordinator for EmbeddedCoordinator<S, V> {
     async fn create(&self, first: ClusterState) -> SwapOutcome {
         self.change(Ask::Create(first.clone()), first).await
     }
-
-    /// Asks the voters from time to time: nobody tells.
-    async fn watch(&self, version: u64) {
-        loop {
-            let known = self.known();
-            let voters = known.iter().flat_map(|record| &record.voters);
-            let asked =
-                voters.map(|voter| self.voters.describe(voter.host.clone(), voter.rpc_port));
-            let described = futures::future::join_all(asked).await;
-            let newer = |record: &ClusterState| record.version > version;
-            if described.iter().flatten().any(|d| d.record.as_ref().is_some_and(newer)) {
-                return;
-            }
-            tokio::time::sleep(self.timeout).await;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //! repeats; and over gRPC.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{future, io};
 
 use tokio_stream::wrappers::TcpListenerStream;
 
@@ -34,10 +34,6 @@ impl RecordStore for Known {
 
     async fn replace(&self, _: &ClusterState, _: &ClusterState) -> io::Result<bool> {
         Err(io::Error::other("not the register's"))
-    }
-
-    async fn passed(&self, _version: u64) {
-        future::pending().await
     }
 }
 

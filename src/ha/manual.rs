@@ -22,8 +22,6 @@ pub trait RecordStore: Send + Sync + 'static {
         expected: &ClusterState,
         proposed: &ClusterState,
     ) -> impl Future<Output = io::Result<bool>> + Send;
-    /// Resolves when the record's version may have passed `version`.
-    fn passed(&self, version: u64) -> impl Future<Output = ()> + Send;
 }
 
 /// Whom the record is witnessed by. Every question is bounded in time by the implementer; who does
@@ -214,10 +212,6 @@ impl<S: RecordStore, W: Witnesses> Coordinator for ManualCoordinator<S, W> {
             reason,
             met: Epoch::ZERO,
         }
-    }
-
-    async fn watch(&self, version: u64) {
-        self.store.passed(version).await;
     }
 }
 

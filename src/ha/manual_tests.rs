@@ -25,8 +25,6 @@ impl RecordStore for Store {
         *current = Some(proposed.clone());
         Ok(true)
     }
-
-    async fn passed(&self, _version: u64) {}
 }
 
 #[derive(Default)]

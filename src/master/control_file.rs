@@ -37,7 +37,6 @@ struct Inner {
     writing: Mutex<()>,
     /// Never ahead of the disk, and never locked while somebody waits for it.
     content: Mutex<Control>,
-    version: tokio::sync::watch::Sender<u64>,
     fatal: Fatal,
 }
 
@@ -63,10 +62,8 @@ impl ControlFile {
         })?;
         let control = control_json::decode(&text)
             .map_err(|reason| ControlFileError::Damaged { path: path.into(), reason })?;
-        let version = control.record.as_ref().map_or(0, |record| record.version);
-        let (version, _) = tokio::sync::watch::channel(version);
         let (writing, content) = (Mutex::default(), Mutex::new(control));
-        let inner = Inner { path: path.into(), writing, content, version, fatal };
+        let inner = Inner { path: path.into(), writing, content, fatal };
         Ok(ControlFile { inner: Arc::new(inner) })
     }
 
@@ -107,9 +104,7 @@ impl ControlFile {
             self.inner.fatal.error("control file", &error);
             return Err(error);
         }
-        let version = next.record.as_ref().map_or(0, |record| record.version);
         *self.lock() = next;
-        self.inner.version.send_replace(version);
         Ok(())
     }
 
@@ -143,12 +138,6 @@ impl RecordStore for ControlFile {
         let write = move || file.replace_record(&expected, &proposed);
         let written = tokio::task::spawn_blocking(write).await;
         written.map_err(io::Error::other)?.map_err(io::Error::other)
-    }
-
-    async fn passed(&self, version: u64) {
-        let mut seen = self.inner.version.subscribe();
-        // The sender lives as long as `self`, so waiting can only end by a newer version.
-        let _ = seen.wait_for(|known| *known > version).await;
     }
 }
 
@@ -236,17 +225,5 @@ mod tests {
             let found = ControlFile::open(&path);
             assert!(matches!(found, Err(ControlFileError::Damaged { .. })), "{bad:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_watcher_wakes_when_the_version_passes() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("control.json");
-        let (old, new) = (record(5, 3, 2, &[1, 2]), record(6, 3, 2, &[1]));
-        ControlFile::create(&path, &control(Some(old.clone()))).unwrap();
-        let file = ControlFile::open(&path).unwrap();
-        file.passed(4).await;
-        let (_, written) = tokio::join!(file.passed(5), file.replace(&old, &new));
-        assert!(written.unwrap());
     }
 }

@@ -9,14 +9,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::catalog::{ReadView, digest_of};
-use crate::proto::convert::{entry_from_wire, mode_from_wire};
+use crate::proto::convert::{BadField, entry_from_wire, mode_from_wire, voters_from_wire};
 use crate::proto::member_from_wire;
 use crate::proto::v1;
 use crate::proto::v1::control_server::Control;
 use crate::types::{Epoch, Lsn, Mode, NodeId};
 
+use super::coordinators::Coordinators;
 use super::parts::{Parts, StopMode};
-use super::{Answer, Request as NodeRequest, enable, history, status, voters};
+use super::{Answer, Request as NodeRequest, enable, history, reach, status, voters};
 
 /// An operator waits this long for the node; a takeover asks witnesses and flushes on the way.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -29,6 +30,7 @@ const PROGRESS_MAX: usize = 64;
 
 pub(super) struct ControlService {
     pub(super) parts: Arc<Parts>,
+    pub(super) coordinators: Arc<Coordinators>,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -84,6 +86,23 @@ impl Control for ControlService {
         let mode = request.into_inner().mode;
         let mode = mode_from_wire(mode).map_err(|bad| Status::invalid_argument(bad.to_string()))?;
         Ok(outcome(enable::enable(&self.parts, mode).await))
+    }
+
+    async fn reach_coordinator(
+        &self,
+        request: Request<v1::ReachCoordinatorRequest>,
+    ) -> Reply<v1::Outcome> {
+        let request = request.into_inner();
+        let bad = |bad: BadField| Status::invalid_argument(bad.to_string());
+        let mode = mode_from_wire(request.mode).map_err(bad)?;
+        let voters = voters_from_wire("voters", request.voters.unwrap_or_default()).map_err(bad)?;
+        let means = (&voters, request.zookeeper_path.as_str());
+        let reached = reach::from_here(&self.parts, &self.coordinators, mode, means).await;
+        let answer = match reached {
+            Ok(()) => Answer::Done { text: String::new() },
+            Err(reason) => Answer::Refused { reason },
+        };
+        Ok(outcome(answer))
     }
 
     async fn disable(&self, request: Request<v1::DisableRequest>) -> Reply<v1::Outcome> {

@@ -1,5 +1,6 @@
 //! Out of manual mode and back, as an operator or a setting asks for it: what must be known before
-//! the node is asked (who is to vote), and the answer as a sentence. The node decides.
+//! the node is asked (who is to vote, and whether every master could take over), and the answer as
+//! a sentence. The node decides.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use crate::types::{MemberEntry, Mode, NodeId, Voter};
 use super::node::NodeView;
 use super::parts::Parts;
 use super::voter_choice::{self, Candidates};
-use super::{Answer, Request, relations};
+use super::{Answer, Request, reach, relations};
 
 /// A turn asks every member and the coordinator, each within its own bound.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -34,7 +35,9 @@ pub(super) async fn enable(parts: &Arc<Parts>, mode: Mode) -> Answer {
             return Err(not_primary(&view));
         }
         possible(&parts.settings, mode)?;
-        voters(parts, mode).await
+        let voters = voters(parts, mode).await?;
+        reach::everybody(parts, mode, &voters).await?;
+        Ok(voters)
     };
     let voters = match prepared.await {
         Ok(voters) => voters,
@@ -72,7 +75,7 @@ pub(super) fn not_primary(view: &NodeView) -> String {
 }
 
 /// What this node's settings have to say.
-fn possible(settings: &MasterSettings, mode: Mode) -> Result<(), String> {
+pub(super) fn possible(settings: &MasterSettings, mode: Mode) -> Result<(), String> {
     if mode == Mode::ZooKeeper && settings.zookeeper.is_none() {
         return Err("ha_zookeeper_quorum is not set; add it to hawq-site.xml of every master, as \
                     host:port,host:port, and restart them"

@@ -126,7 +126,6 @@ pub(super) mod tests {
             alarm: None,
             cannot_stand: Vec::new(),
             not_by_itself: Vec::new(),
-            promise_until: Instant(0),
             reign: None,
         }
     }

@@ -69,6 +69,7 @@ mod live;
 mod node_settings;
 mod old_primary;
 mod own_address;
+mod reach;
 mod relations;
 mod reload;
 mod role_changes;

@@ -85,7 +85,9 @@ impl Services {
         let Services { checkpointer, seeds, seat, coordinators, received, .. } = self;
         let seeds = SeedSource::new(seeds);
         let replication = ReplicationService::server(&parts.auth, transport.intake(), seeds);
-        let control = ControlServer::new(ControlService { parts: Arc::clone(&parts) });
+        let control =
+            ControlService { parts: Arc::clone(&parts), coordinators: Arc::clone(&coordinators) };
+        let control = ControlServer::new(control);
         let control = InterceptedService::new(control, parts.auth.server_for_people());
         let hearing = Arc::clone(&parts);
         let hear = move |heartbeat, peer| hear(&hearing, &fencing, heartbeat, peer);

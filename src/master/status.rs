@@ -69,7 +69,6 @@ pub(super) async fn reply(parts: &Arc<Parts>, with_digest: bool) -> v1::StatusRe
             .readable_until
             .filter(|until| *until < Instant(u64::MAX))
             .map(|until| millis(until.since(now))),
-        promise_left_ms: millis(view.promise_until.since(now)),
         reign: view.reign.as_ref().map(history::reign_to_wire),
     }
 }

@@ -130,7 +130,8 @@ pub fn entry_from_wire(entry: v1::MemberEntry) -> Result<(NodeId, MemberEntry), 
     Ok((node, entry))
 }
 
-fn voters_to_wire(voters: &BTreeSet<Voter>) -> v1::VoterSet {
+#[must_use]
+pub fn voters_to_wire(voters: &BTreeSet<Voter>) -> v1::VoterSet {
     v1::VoterSet { voters: voters.iter().map(voter_to_wire).collect() }
 }
 
@@ -144,7 +145,7 @@ pub fn voter_to_wire(voter: &Voter) -> v1::Voter {
     }
 }
 
-fn voters_from_wire(field: &str, set: v1::VoterSet) -> Result<BTreeSet<Voter>, BadField> {
+pub fn voters_from_wire(field: &str, set: v1::VoterSet) -> Result<BTreeSet<Voter>, BadField> {
     let voters = set.voters.into_iter().enumerate().map(|(index, voter)| {
         let within = format!("{field}.voters[{index}]");
         if voter.name.is_empty() {

@@ -16,7 +16,7 @@ use crate::machine::{HAWQ, child_of, clean, end, end_all_of, free_port, psql};
 use crate::run::{Outcome, Running, attempt, run};
 use crate::session::Session;
 use crate::traces::complaints;
-use crate::wait::{eventually, seconds};
+use crate::wait::{eventually, eventually_soon, seconds};
 
 /// A cluster is given this long to come up, to fail over, to be in sync again.
 pub const READY: std::time::Duration = std::time::Duration::from_secs(60);
@@ -60,11 +60,23 @@ impl Node {
 
     /// Adds a setting to its `hawq-site.xml`, for its next start.
     pub fn set(&self, name: &str, value: &str) {
-        let path = self.data_dir.parent().expect("the node's folder").join("etc/hawq-site.xml");
+        let path = self.site();
         let text = fs::read_to_string(&path).expect("hawq-site.xml");
         let (before, after) = text.rsplit_once("</configuration>").expect("the end");
         let property = format!("<property><name>{name}</name><value>{value}</value></property>");
         fs::write(&path, format!("{before}{property}</configuration>{after}")).expect("written");
+    }
+
+    /// Another value for what has this one there.
+    pub fn reset(&self, before: &str, value: &str) {
+        let text = fs::read_to_string(self.site()).expect("hawq-site.xml");
+        let (before, after) = [before, value].map(|it| format!("<value>{it}</value>")).into();
+        let text = text.replace(&before, &after);
+        fs::write(self.site(), text).expect("written");
+    }
+
+    fn site(&self) -> PathBuf {
+        self.data_dir.parent().expect("the node's folder").join("etc/hawq-site.xml")
     }
 }
 
@@ -248,10 +260,25 @@ impl Cluster {
 
     /// With these in the environment of the node's processes.
     pub fn restart_with(&self, name: &str, variables: &[(&str, &str)]) -> Outcome {
+        run(self.restart_command(name).envs(variables.iter().copied()), seconds(120))
+    }
+
+    /// Until its process runs, whether it serves or waits for others.
+    pub fn begin_restart(&self, name: &str) {
+        let before = self.node(name).pids();
+        let begun = Running::start(&mut self.restart_command(name)).expect("hawq demo restart");
+        eventually_soon("a new process", READY, || {
+            let now = self.node(name).pids();
+            let runs = now.iter().all(|pid| !before.contains(pid));
+            if runs { Ok(()) } else { Err(format!("{name}: {before:?}, then {now:?}")) }
+        });
+        drop(begun);
+    }
+
+    fn restart_command(&self, name: &str) -> Command {
         let mut command = self.hawq_program();
-        command.envs(variables.iter().copied());
         command.args(["demo", "restart", name, "--dir"]).arg(self.dir());
-        run(&mut command, seconds(120))
+        command
     }
 
     /// Process and supervisor, the supervisor first so that it starts nothing again.

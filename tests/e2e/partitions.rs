@@ -219,3 +219,17 @@ fn a_lease_too_short_for_the_wire_is_told() {
     });
     hosts.fabric.mend();
 }
+
+#[test]
+fn a_standby_that_does_not_reach_the_witness_keeps_the_cluster_manual() {
+    let Some(hosts) = Hosts::start(2, 1, &[]) else { return };
+    assert_eq!(hosts.synchronized(), 1);
+    hosts.fabric.between(2, WITNESS, Some(Wire::Cut));
+    eventually("a refusal that names the node", seconds(60), || {
+        let said = hosts.hawq(1, &["ha", "enable"]).expect_failure("enable");
+        let named = said.contains("node 2 could not take over: it does not reach voter");
+        if named { Ok(()) } else { Err(said) }
+    });
+    hosts.fabric.mend();
+    hosts.enable("embedded");
+}

@@ -214,6 +214,39 @@ fn zookeeper_that_dies_in_the_middle_of_a_failover_makes_it_late_and_nothing_els
     assert_eq!(status(&cluster)["mode"], "zookeeper");
 }
 
+/// Otherwise it could never take over, and nobody would notice before it has to.
+#[test]
+fn a_standby_that_does_not_reach_zookeeper_keeps_the_cluster_manual() {
+    let ensemble = Ensemble::start(1);
+    let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
+    let primary = cluster.synchronized();
+    let standby = cluster.other_masters(&primary).remove(0);
+    let quorum = ensemble.quorum();
+    let again = |node: &Node, before: &str, quorum: &str| {
+        if before.is_empty() {
+            node.set("ha_zookeeper_quorum", quorum);
+        } else {
+            node.reset(before, quorum);
+        }
+        cluster.kill(&cluster.node(&node.name));
+        cluster.restart(&node.name).expect("restart");
+        cluster.synchronized();
+    };
+    let enable = || cluster.hawq(&["ha", "enable", "--coordinator", "zookeeper"]);
+    again(&primary, "", &quorum);
+    let refused = enable().expect_failure("enable");
+    for part in ["node 2 could not take over", "ha_zookeeper_quorum is not set"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    again(&standby, "", "127.0.0.1:1");
+    let refused = enable().expect_failure("enable");
+    assert!(refused.contains("node 2 could not take over: ZooKeeper"), "{refused}");
+    assert_eq!(status(&cluster)["mode"], "manual");
+    again(&standby, "127.0.0.1:1", &quorum);
+    enable().expect("enable");
+    assert_eq!(status(&cluster)["mode"], "zookeeper");
+}
+
 /// Somebody whom the tree should be left to.
 const BOB: &str = "digest:bob:aGFzaA==";
 

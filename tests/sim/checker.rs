@@ -20,6 +20,8 @@ pub struct Checker {
     pub reads: u64,
     pub opens: u64,
     pub faults: u64,
+    /// Primaries that let go for want of their coordinator.
+    pub lone_stops: u64,
 }
 
 impl Checker {

@@ -85,7 +85,9 @@ impl World {
                     self.soon(200, 5_000, Action::Local { host: of, life, event });
                 }
                 Effect::Open { .. } => self.opened(id),
-                Effect::Close { .. } => {
+                Effect::Close { reason } => {
+                    let lone = reason.contains("ha_lone_primary = stop");
+                    self.checker.lone_stops += u64::from(lone);
                     let host = self.hosts.get_mut(&id).unwrap();
                     host.open = false;
                     let lost: Vec<u64> = std::mem::take(&mut host.waiting).into_values().collect();

@@ -68,6 +68,7 @@ struct Totals {
     reads: u64,
     fenced: u64,
     not_fenced: u64,
+    lone_stops: u64,
 }
 
 impl Totals {
@@ -79,6 +80,7 @@ impl Totals {
         self.reads += world.checker.reads;
         self.fenced += world.fenced.successes;
         self.not_fenced += world.fenced.failures;
+        self.lone_stops += world.checker.lone_stops;
     }
 
     /// A simulation in which hardly anything happens proves nothing.
@@ -168,7 +170,10 @@ fn leases_that_differ_are_kept_as_the_primary_counts_them() {
 
 #[test]
 fn a_lone_primary_may_stop_without_its_coordinator() {
-    run_all(&Options { nodes: 2, lone_stops: true, ..Options::default() }, fewer_seeds());
+    let options = Options { nodes: 2, lone_stops: true, ..Options::default() };
+    let totals = run_all(&options, fewer_seeds());
+    totals.expect_busy();
+    assert!(totals.lone_stops > 0, "{totals:?}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use aerie::proto::v1::control_server::{Control, ControlServer};
 use aerie::proto::v1::{
     ActivateRequest, AdmitRequest, ChangeVotersRequest, DigestReply, DigestRequest, DisableRequest,
     EnableRequest, ForceOpenRequest, HistoryReply, HistoryRequest, ListVotersReply,
-    ListVotersRequest, Mode, Outcome, PauseRequest, Progress, ReignEntry, RejoinRequest,
-    ReleaseRequest, RemoveRequest, ReportEndRequest, ReseedRequest, StatusReply, StatusRequest,
-    StopRequest,
+    ListVotersRequest, Mode, Outcome, PauseRequest, Progress, ReachCoordinatorRequest, ReignEntry,
+    RejoinRequest, ReleaseRequest, RemoveRequest, ReportEndRequest, ReseedRequest, StatusReply,
+    StatusRequest, StopRequest,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -127,6 +127,13 @@ impl Control for FakeNode {
     async fn enable(&self, request: Request<EnableRequest>) -> Result<Response<Outcome>, Status> {
         let mut reply = self.reply.lock().unwrap();
         reply.record.get_or_insert_default().mode = request.get_ref().mode;
+        done()
+    }
+
+    async fn reach_coordinator(
+        &self,
+        _: Request<ReachCoordinatorRequest>,
+    ) -> Result<Response<Outcome>, Status> {
         done()
     }
 

@@ -69,22 +69,10 @@ impl ZooKeeperCoordinator {
         ZooKeeperCoordinator { shared, tasks, session: Mutex::new(None) }
     }
 
-    /// Opens the session in the background, if there is none: the node shows itself, and hears of
-    /// changes.
-    pub fn connect(&self) {
-        drop(self.clients());
-    }
-
     /// Closes the session: the node is no longer shown.
     pub fn disconnect(&self) {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         *session = None;
-    }
-
-    /// What is wrong now, in a sentence; `None` while ZooKeeper answers and holds our record.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.shared.trouble()
     }
 
     fn clients(&self) -> watch::Receiver<Option<Client>> {
@@ -211,10 +199,5 @@ impl Coordinator for ZooKeeperCoordinator {
 
     async fn create(&self, first: ClusterState) -> SwapOutcome {
         self.put(Proposal::First(&first)).await
-    }
-
-    async fn watch(&self, version: u64) {
-        self.connect();
-        self.shared.passed(version).await;
     }
 }

@@ -4,8 +4,6 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
-
 use crate::runtime::config::ZooKeeperSettings;
 use crate::types::{ClusterId, ClusterState, Nonce};
 
@@ -21,8 +19,6 @@ pub(super) struct Shared {
     pub(super) settings: ZooKeeperSettings,
     pub(super) presence: Option<Presence>,
     pub(super) paths: Paths,
-    /// Version of the newest record seen.
-    seen: watch::Sender<u64>,
     held: Mutex<Option<Held>>,
     doubts: Mutex<VecDeque<Nonce>>,
     trouble: Mutex<Option<String>>,
@@ -42,7 +38,6 @@ impl Shared {
             paths: Paths::new(&settings, cluster),
             settings,
             presence,
-            seen: watch::channel(0).0,
             held: Mutex::new(None),
             doubts: Mutex::new(VecDeque::new()),
             trouble: Mutex::new(Some("not connected to ZooKeeper yet".to_owned())),
@@ -52,13 +47,7 @@ impl Shared {
     /// A record was seen there. An older one, out of order, only costs a round: a swap that is
     /// based on it fails by the znode's version.
     pub(super) fn note(&self, znode: Znode, record: &ClusterState) {
-        let version = record.version;
         *lock(&self.held) = Some(Held { znode, record: record.clone() });
-        self.seen.send_if_modified(|seen| {
-            let newer = version > *seen;
-            *seen = version.max(*seen);
-            newer
-        });
     }
 
     /// Where the predecessor of a proposal lies, when it is the newest record seen.
@@ -67,11 +56,6 @@ impl Shared {
         let held = held.as_ref()?;
         let verdict = proposal.weigh(Some(&held.record));
         (verdict == Verdict::Replace).then_some(held.znode)
-    }
-
-    pub(super) async fn passed(&self, version: u64) {
-        // The sender is ours, so that it cannot be gone.
-        let _ = self.seen.subscribe().wait_for(|seen| *seen > version).await;
     }
 
     pub(super) fn is_doubted(&self, nonce: Nonce) -> bool {
@@ -91,10 +75,6 @@ impl Shared {
 
     pub(super) fn settle(&self, nonce: Nonce) {
         lock(&self.doubts).retain(|doubted| *doubted != nonce);
-    }
-
-    pub(super) fn trouble(&self) -> Option<String> {
-        lock(&self.trouble).clone()
     }
 
     /// Says what is wrong, once for each change; `None`: nothing any more.

@@ -37,8 +37,6 @@ pub struct NodeView {
     /// Of a standby: what forbids a takeover, and what forbids it without a person.
     pub cannot_stand: Vec<String>,
     pub not_by_itself: Vec<String>,
-    /// Before then it has promised not to stand (rule 9).
-    pub promise_until: Instant,
     /// Of a primary: its reign, as the history has it.
     pub reign: Option<ReignNote>,
 }
@@ -109,7 +107,6 @@ impl Node {
             alarm: self.alarm.clone(),
             cannot_stand: if self.is_standby() { self.cannot_stand() } else { Vec::new() },
             not_by_itself: if self.is_standby() { self.not_by_itself() } else { Vec::new() },
-            promise_until: self.promise.until(),
             reign: self.reign().map(|reign| reign.note.clone()),
         }
     }
