@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
 
 mod action;
+mod agents;
 mod asking;
 mod checker;
 mod coordinator;
@@ -13,8 +14,10 @@ mod effects;
 mod faults;
 mod fenced;
 mod host;
+mod manual;
 mod options;
 mod outside;
+mod person;
 mod proposing;
 mod replacing;
 mod rest;
@@ -26,8 +29,10 @@ mod storage;
 mod supervisor;
 mod turning;
 mod voters;
+mod witnessing;
 mod world;
 
+use aerie::ha::ManualShrink;
 use options::Options;
 use world::World;
 
@@ -64,6 +69,8 @@ struct Totals {
     worlds: u64,
     faults: u64,
     acked: u64,
+    /// By a primary that went on alone at its own word.
+    acked_alone: u64,
     reigns: u64,
     reads: u64,
     fenced: u64,
@@ -75,6 +82,7 @@ impl Totals {
         self.worlds += 1;
         self.faults += world.checker.faults;
         self.acked += world.checker.acked.len() as u64;
+        self.acked_alone += world.checker.acked_alone;
         self.reigns += world.checker.opens;
         self.reads += world.checker.reads;
         self.fenced += world.fenced.successes;
@@ -124,9 +132,24 @@ fn the_voters_of_the_register_survive_too() {
     }
 }
 
+/// Most segments know what happens; by their word nothing that was acknowledged is lost.
 #[test]
 fn a_person_activates_the_standby_in_manual_mode() {
-    run_all(&Options { nodes: 2, manual: true, ..Options::default() }, fewer_seeds());
+    for nodes in [2, 3] {
+        let options = Options { nodes, manual: true, ..Options::default() };
+        run_all(&options, fewer_seeds()).expect_busy();
+    }
+}
+
+/// As in HAWQ: a standby is activated by its own knowledge, which may be old.
+#[test]
+fn a_primary_that_goes_on_alone_in_manual_mode_promises_less() {
+    for segments in [0, 3] {
+        let shrink = ManualShrink::Local;
+        let options = Options { nodes: 2, manual: true, shrink, segments, ..Options::default() };
+        let totals = run_all(&options, fewer_seeds());
+        assert!(totals.acked_alone > totals.worlds, "{totals:?}");
+    }
 }
 
 #[test]
