@@ -55,7 +55,9 @@ impl World {
                     self.send(id, to, message);
                 }
                 Effect::Apply { lsn } => {
-                    self.soon(50, 2_000, Action::Applying { host: id, life, lsn });
+                    // Much at once, as after a start, takes its time.
+                    let behind = lsn.bytes_since(self.hosts[&id].storage.applied());
+                    self.soon(50, 2_000 + behind, Action::Applying { host: id, life, lsn });
                 }
                 Effect::Persist { ticket, control } => {
                     // One file, written in order.

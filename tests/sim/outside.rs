@@ -103,7 +103,8 @@ impl World {
         if self.calm {
             return;
         }
-        self.soon(50_000, 3_000_000, Action::Fault);
+        let seldom = if self.options.manual { 1_200_000 } else { 3_000_000 };
+        self.soon(50_000, seldom, Action::Fault);
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
         let draw = if self.options.manual { draw_by_hand } else { draw };
         let fault = draw(&mut self.rng, &ids);

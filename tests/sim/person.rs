@@ -5,6 +5,7 @@ use aerie::master::{Event, Request};
 use aerie::types::NodeId;
 
 use crate::action::Action;
+use crate::host::Host;
 use crate::world::World;
 
 /// The ticket of a person's activation of a node; others are lower.
@@ -26,9 +27,7 @@ impl World {
             let id = self.any_node();
             self.hold(id, false);
         }
-        // A primary that is open is left alone, but for people who act without looking.
-        let rash = !self.calm && self.rng.percent(10);
-        if self.options.by_person() && (rash || !self.is_served()) {
+        if self.options.by_person() && self.acts() {
             self.activate_any();
             // Another one does the same, perhaps elsewhere.
             if self.rng.percent(25) {
@@ -37,8 +36,22 @@ impl World {
         }
     }
 
-    fn is_served(&self) -> bool {
-        self.hosts.values().any(|host| host.open && host.paused_until <= self.now)
+    /// A primary that serves is left alone, but for people who act without looking; one that is
+    /// cut off may serve somebody, and looks dead to the person all the same.
+    fn acts(&mut self) -> bool {
+        let chance = match (self.is_served(true), self.is_served(false)) {
+            (true, _) if self.calm => 0,
+            (true, _) => 10,
+            (false, true) => 60,
+            (false, false) => 100,
+        };
+        self.rng.percent(chance)
+    }
+
+    fn is_served(&self, reached: bool) -> bool {
+        let cut = |id| self.links.cut.iter().any(|(from, to)| *from == id || *to == id);
+        let serves = |host: &Host| host.open && host.paused_until <= self.now;
+        self.hosts.values().any(|host| serves(host) && !(reached && cut(host.id)))
     }
 
     fn any_node(&mut self) -> NodeId {
@@ -60,7 +73,7 @@ impl World {
     /// Whoever was refused reads why and, some of the time, tries once more.
     pub fn activation_refused(&mut self, ticket: u64) {
         let refused = self.hosts.keys().copied().find(|id| ticket_at(*id) == ticket);
-        if let Some(host) = refused.filter(|_| self.rng.percent(50) && !self.is_served()) {
+        if let Some(host) = refused.filter(|_| self.rng.percent(50) && !self.is_served(false)) {
             self.soon(100_000, 1_000_000, Action::Activate { host });
         }
     }
