@@ -121,7 +121,8 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
 
     /// Promises are asked for only when the takeover will go on: one that is given to a takeover
     /// that is then refused stands in the way of the primary that goes on reigning. What has
-    /// changed between the two questions shows in the second answers.
+    /// changed between the questions shows in the later answers. Promised is not taken over yet:
+    /// another may get a higher promise before the segments know of this reign.
     async fn decide_by_person(
         &self,
         authority: Authority,
@@ -135,7 +136,10 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
             return verdict;
         }
         let heard = self.hear(current, Asked::Promise(proposed)).await;
-        policy::decide_takeover(authority, current, proposed, &heard, local)
+        let verdict = policy::decide_takeover(authority, current, proposed, &heard, local);
+        let Verdict::Write { says } = verdict else { return verdict };
+        let stored = self.hear(current, Asked::Store(proposed)).await;
+        policy::decide_stored(authority, proposed, &stored, says)
     }
 
     async fn write(&self, current: &ClusterState, proposed: &ClusterState) -> SwapOutcome {

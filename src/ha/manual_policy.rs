@@ -235,15 +235,8 @@ pub fn decide_takeover(
     let Some(me) = current.member(proposed.primary) else {
         return refuse(format!("node {} is not a member of the cluster", proposed.primary));
     };
-    if heard.promised() > proposed.epoch {
-        let met = heard.promised();
-        let whose = met.node().map_or_else(|| "another node".to_owned(), |n| format!("node {n}"));
-        let reason = format!(
-            "segments have promised epoch {met} to {whose}, above {}; unless {whose} takes over \
-             with it, run the command again: it will go above that",
-            proposed.epoch
-        );
-        return refuse_above(reason, met);
+    if let Some(verdict) = outbid(proposed, heard) {
+        return verdict;
     }
     let newest = heard
         .newest()
@@ -276,6 +269,50 @@ fn overtaken(proposed: &ClusterState, heard: &Heard) -> Option<Verdict> {
         reason: format!("epoch {epoch} is already followed"),
         met: epoch,
     }))
+}
+
+/// The last step of a takeover: most segments have stored the record of the new reign before it
+/// begins. Whoever asks them for a promise after that hears of it; whoever has a higher promise of
+/// most already keeps them from storing it. So of two standbys that are activated at once one
+/// reigns, although each had the promises of most. `says` is what is known of the takeover.
+#[must_use]
+pub fn decide_stored(
+    authority: Authority,
+    proposed: &ClusterState,
+    heard: &Heard,
+    says: Option<String>,
+) -> Verdict {
+    if let Some(verdict) = overtaken(proposed, heard).or_else(|| outbid(proposed, heard)) {
+        return verdict;
+    }
+    let forced = matches!(authority, Authority::Person { force: true, .. });
+    if forced || heard.registered == 0 || heard.most(heard.accepted()) {
+        return Verdict::Write { says };
+    }
+    // Those that did store it stand by it, so the outcome stays open until most have.
+    Verdict::Answer(SwapOutcome::Unknown {
+        reason: format!(
+            "only {} of {} segments have stored that node {} takes over; start the others",
+            heard.accepted(),
+            heard.registered,
+            proposed.primary
+        ),
+    })
+}
+
+/// Somebody else has a promise above the proposed epoch.
+fn outbid(proposed: &ClusterState, heard: &Heard) -> Option<Verdict> {
+    let met = heard.promised();
+    if met <= proposed.epoch {
+        return None;
+    }
+    let whose = met.node().map_or_else(|| "another node".to_owned(), |n| format!("node {n}"));
+    let reason = format!(
+        "segments have promised epoch {met} to {whose}, above {}; unless {whose} takes over with \
+         it, run the command again: it will go above that",
+        proposed.epoch
+    );
+    Some(refuse_above(reason, met))
 }
 
 /// The sentence that keeps a takeover from happening without `--force`.

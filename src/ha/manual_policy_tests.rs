@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Change, Heard, MasterAnswer, SegmentAnswer, Verdict, decide_read, decide_restart,
-    decide_shrink, decide_takeover,
+    decide_shrink, decide_stored, decide_takeover,
 };
 use crate::ha::{Authority, ReadOutcome, SwapOutcome};
 use crate::types::{
@@ -293,5 +293,36 @@ fn changes_are_told_apart() {
     ];
     for (proposed, expected) in cases {
         assert_eq!(Change::of(&current, &proposed), expected, "{proposed}");
+    }
+}
+
+#[test]
+fn a_takeover_begins_when_most_segments_have_stored_it() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let proposed = taken_over(&current, 2);
+    let stored = SegmentAnswer { record: Some(proposed.clone()), ..segment(proposed.epoch) };
+    let above = Epoch::new(9, node(1));
+    let no = SegmentAnswer { accepted: false, promised: above, ..segment(current.epoch) };
+    let refused = SegmentAnswer { accepted: false, ..segment(above) };
+    let by = |force| Authority::Person { force, end: Lsn(1) };
+    let cases = [
+        ("nobody is registered", heard(0, vec![], vec![]), false, "write"),
+        ("two of three", heard(3, vec![stored.clone(); 2], vec![]), false, "write"),
+        ("one of three", heard(3, vec![stored.clone()], vec![]), false, "open"),
+        ("one of three, by force", heard(3, vec![stored.clone()], vec![]), true, "write"),
+        ("another has a promise", heard(3, vec![stored.clone(), no.clone()], vec![]), true, "no"),
+        ("another reigns", heard(3, vec![stored, refused], vec![]), true, "no"),
+    ];
+    for (name, heard, force, expected) in cases {
+        let found = match decide_stored(by(force), &proposed, &heard, None) {
+            Verdict::Write { .. } => "write",
+            Verdict::Answer(SwapOutcome::Unknown { .. }) => "open",
+            Verdict::Answer(SwapOutcome::Failed { met, .. }) => {
+                assert_eq!(met, above, "{name}");
+                "no"
+            }
+            Verdict::Answer(other) => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(found, expected, "{name}");
     }
 }

@@ -100,7 +100,7 @@ async fn a_person_reads_the_local_copy_without_asking() {
 }
 
 #[tokio::test]
-async fn a_takeover_promises_then_writes_and_repeats_as_done() {
+async fn a_takeover_promises_and_stores_then_writes_and_repeats_as_done() {
     let current = record(5, 3, 2, &[1, 2]);
     let proposed = taken_over(&current, 2);
     let world = World { registered: 1, answers: vec![segment(current.epoch)], ..World::default() };
@@ -111,7 +111,7 @@ async fn a_takeover_promises_then_writes_and_repeats_as_done() {
         assert_eq!(outcome, SwapOutcome::Done);
     }
     assert_eq!(store.current(), Some(proposed));
-    assert_eq!(*world.asked.lock().unwrap(), ["follow", "promise"]);
+    assert_eq!(*world.asked.lock().unwrap(), ["follow", "promise", "store"]);
 }
 
 #[tokio::test]
