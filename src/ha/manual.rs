@@ -40,6 +40,8 @@ pub trait Witnesses: Send + Sync + 'static {
         epoch: Epoch,
         candidate: Member,
     ) -> impl Future<Output = Vec<SegmentAnswer>> + Send;
+    /// Has the segments follow `epoch`, durably, of which there is no record yet.
+    fn begin(&self, epoch: Epoch) -> impl Future<Output = Vec<SegmentAnswer>> + Send;
     /// Has the segments store the record (who is in sync), durably.
     fn store(&self, record: ClusterState) -> impl Future<Output = Vec<SegmentAnswer>> + Send;
     /// Asks the other masters of the record what they follow.
@@ -79,12 +81,13 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
                     Some(candidate) => self.witnesses.promise(proposed.epoch, candidate).await,
                     None => Vec::new(),
                 },
+                Asked::Begin(proposed) => self.witnesses.begin(proposed.epoch).await,
                 Asked::Store(proposed) => self.witnesses.store(proposed.clone()).await,
             }
         };
         let masters = async {
             match change {
-                Asked::Store(_) => Vec::new(),
+                Asked::Begin(_) | Asked::Store(_) => Vec::new(),
                 Asked::Follow | Asked::Promise(_) => self.witnesses.masters(record.clone()).await,
             }
         };
@@ -138,8 +141,8 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
         let heard = self.hear(current, Asked::Promise(proposed)).await;
         let verdict = policy::decide_takeover(authority, current, proposed, &heard, local);
         let Verdict::Write { says } = verdict else { return verdict };
-        let stored = self.hear(current, Asked::Store(proposed)).await;
-        policy::decide_stored(authority, proposed, &stored, says)
+        let heard = self.hear(current, Asked::Begin(proposed)).await;
+        policy::decide_begin(authority, proposed, &heard, says)
     }
 
     async fn write(&self, current: &ClusterState, proposed: &ClusterState) -> SwapOutcome {
@@ -168,6 +171,7 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
 enum Asked<'a> {
     Follow,
     Promise(&'a ClusterState),
+    Begin(&'a ClusterState),
     Store(&'a ClusterState),
 }
 

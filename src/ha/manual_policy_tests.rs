@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Change, Heard, MasterAnswer, SegmentAnswer, Verdict, decide_read, decide_restart,
-    decide_shrink, decide_stored, decide_takeover,
+    Change, Heard, MasterAnswer, SegmentAnswer, Verdict, decide_begin, decide_read, decide_restart,
+    decide_shrink, decide_takeover,
 };
 use crate::ha::{Authority, ReadOutcome, SwapOutcome};
 use crate::types::{
@@ -297,32 +297,42 @@ fn changes_are_told_apart() {
 }
 
 #[test]
-fn a_takeover_begins_when_most_segments_have_stored_it() {
+fn a_takeover_begins_when_most_segments_follow_it() {
     let current = record(5, 3, 2, &[1, 2]);
     let proposed = taken_over(&current, 2);
-    let stored = SegmentAnswer { record: Some(proposed.clone()), ..segment(proposed.epoch) };
+    let yes = segment(proposed.epoch);
     let above = Epoch::new(9, node(1));
-    let no = SegmentAnswer { accepted: false, promised: above, ..segment(current.epoch) };
-    let refused = SegmentAnswer { accepted: false, ..segment(above) };
-    let by = |force| Authority::Person { force, end: Lsn(1) };
+    let promised = SegmentAnswer { accepted: false, promised: above, ..segment(current.epoch) };
+    let followed = SegmentAnswer { accepted: false, ..segment(above) };
     let cases = [
-        ("nobody is registered", heard(0, vec![], vec![]), false, "write"),
-        ("two of three", heard(3, vec![stored.clone(); 2], vec![]), false, "write"),
-        ("one of three", heard(3, vec![stored.clone()], vec![]), false, "open"),
-        ("one of three, by force", heard(3, vec![stored.clone()], vec![]), true, "write"),
-        ("another has a promise", heard(3, vec![stored.clone(), no.clone()], vec![]), true, "no"),
-        ("another reigns", heard(3, vec![stored, refused], vec![]), true, "no"),
+        ("nobody is registered", heard(0, vec![], vec![]), [true, true]),
+        ("two of three", heard(3, vec![yes.clone(); 2], vec![]), [true, true]),
+        ("one of three", heard(3, vec![yes.clone()], vec![]), [false, true]),
+        ("a promise", heard(3, vec![yes.clone(), yes.clone(), promised], vec![]), [false, false]),
+        ("a reign", heard(3, vec![yes.clone(), yes, followed], vec![]), [false, false]),
     ];
-    for (name, heard, force, expected) in cases {
-        let found = match decide_stored(by(force), &proposed, &heard, None) {
-            Verdict::Write { .. } => "write",
-            Verdict::Answer(SwapOutcome::Unknown { .. }) => "open",
-            Verdict::Answer(SwapOutcome::Failed { met, .. }) => {
-                assert_eq!(met, above, "{name}");
-                "no"
-            }
-            Verdict::Answer(other) => panic!("{name}: {other:?}"),
-        };
-        assert_eq!(found, expected, "{name}");
+    for (name, heard, expected) in cases {
+        let begins = [false, true].map(|force| {
+            let authority = Authority::Person { force, end: Lsn(1) };
+            matches!(decide_begin(authority, &proposed, &heard, None), Verdict::Write { .. })
+        });
+        assert_eq!(begins, expected, "{name}: without and with force");
     }
+}
+
+#[test]
+fn an_epoch_that_is_followed_without_its_record_is_a_doubt_for_others() {
+    let current = record(5, 3, 3, &[1, 2, 3]);
+    let begun = segment(current.epoch.next_for(node(2)));
+    let heard = heard(1, vec![begun], vec![]);
+    let authority = Authority::Person { force: false, end: Lsn(1) };
+    let takes_over = |by| {
+        let mut proposed = taken_over(&current, by);
+        proposed.epoch = Epoch::new(9, node(by));
+        matches!(
+            decide_takeover(authority, &current, &proposed, &heard, false),
+            Verdict::Write { .. }
+        )
+    };
+    assert_eq!([2, 3].map(takes_over), [true, false]);
 }

@@ -70,8 +70,8 @@ impl Checker {
         self.highest_acked = self.highest_acked.max(end);
     }
 
-    /// I1: a new primary's log holds every acknowledged write; what it has recycled (below `first`)
-    /// it had applied, and so had compared with what others applied there.
+    /// I1: a new primary's log holds every acknowledged write of the reigns before it; what it has
+    /// recycled (below `first`) it had applied, and so had compared with what others applied there.
     pub fn opened(
         &mut self,
         (node, epoch): (NodeId, Epoch),
@@ -80,7 +80,8 @@ impl Checker {
     ) {
         self.opens += 1;
         self.newest = self.newest.max(epoch);
-        for (end, write) in &self.acked {
+        let before = self.acked.iter().filter(|(end, _)| self.epochs[end] <= epoch);
+        for (end, write) in before {
             let mut applied = self.applied.range((*end, Epoch::ZERO)..=(*end, LAST));
             let recycled = || {
                 applied.find(|(_, found)| *end <= first && *found == write).map(|(_, found)| *found)

@@ -102,6 +102,10 @@ impl Witnesses for Desk {
         self.ask_segments(FenceRequest::Promise { epoch, candidate }).await
     }
 
+    async fn begin(&self, epoch: Epoch) -> Vec<SegmentAnswer> {
+        self.ask_segments(FenceRequest::Follow { epoch, record: None }).await
+    }
+
     async fn store(&self, record: ClusterState) -> Vec<SegmentAnswer> {
         let (epoch, version) = (record.epoch, record.version);
         self.ask_segments(FenceRequest::StoreSyncState { epoch, version, record }).await

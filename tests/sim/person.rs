@@ -50,7 +50,8 @@ impl World {
 
     fn is_served(&self, reached: bool) -> bool {
         let cut = |id| self.links.cut.iter().any(|(from, to)| *from == id || *to == id);
-        let serves = |host: &Host| host.open && host.paused_until <= self.now;
+        let reigns = |host: &Host| host.node.as_ref().is_some_and(|n| n.view().role == "primary");
+        let serves = |host: &Host| host.open && host.paused_until <= self.now && reigns(host);
         self.hosts.values().any(|host| serves(host) && !(reached && cut(host.id)))
     }
 

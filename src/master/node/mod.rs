@@ -319,10 +319,7 @@ impl Node {
             .record
             .as_ref()
             .is_none_or(|known| (record.epoch, record.version) > (known.epoch, known.version));
-        // Segments tell of our own candidacy before its swap is answered, which alone settles it.
-        let standing = matches!(self.role, Role::TakingOver(_));
-        let own = standing && record.epoch == self.control.promised;
-        if !newer || own || record.cluster_id != self.cluster {
+        if !newer || record.cluster_id != self.cluster {
             return false;
         }
         self.control.followed = self.control.followed.max(record.epoch);
