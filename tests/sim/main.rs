@@ -73,6 +73,7 @@ struct Totals {
     acked_alone: u64,
     reigns: u64,
     reads: u64,
+    forced: u64,
     fenced: u64,
     not_fenced: u64,
 }
@@ -85,6 +86,7 @@ impl Totals {
         self.acked_alone += world.checker.acked_alone;
         self.reigns += world.checker.opens;
         self.reads += world.checker.reads;
+        self.forced += u64::from(world.forced > 0);
         self.fenced += world.fenced.successes;
         self.not_fenced += world.fenced.failures;
     }

@@ -1,12 +1,17 @@
 //! People: they activate standbys, force where nothing else helps, replace voters, end pauses.
 
+use std::time::Duration;
+
 use aerie::master::node::Node;
 use aerie::master::{Event, Request};
 use aerie::types::NodeId;
 
 use crate::action::Action;
 use crate::host::Host;
-use crate::world::World;
+use crate::world::{START, World};
+
+/// So long people try without force when everything works again.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The ticket of a person's activation of a node; others are lower.
 fn ticket_at(node: NodeId) -> u64 {
@@ -19,6 +24,7 @@ impl World {
         self.soon(500_000, 2_000_000, Action::Person);
         self.force_the_doubtful();
         self.force_past_a_lost_primary();
+        self.force_the_last_primary();
         if self.rng.percent(30) {
             self.change_voters();
         }
@@ -92,6 +98,21 @@ impl World {
             self.note(|_| format!("a person forces node {id}"));
             self.step(id, life, Event::Request { ticket: 0, request: Request::ForceOpen });
         }
+    }
+
+    /// Everything works again, and still nobody reigns: an activation got half way, so that the
+    /// primary of before stays closed and says what would help. Whoever types that had better know
+    /// that no standby was activated.
+    fn force_the_last_primary(&mut self) {
+        let patient = START.after(self.options.stormy + PATIENCE) <= self.now;
+        if !self.options.manual || !self.calm || !patient || self.is_served(false) {
+            return;
+        }
+        let id = self.record().primary;
+        self.forced += 1;
+        self.note(|_| format!("a person starts node {id} by force"));
+        let life = self.hosts[&id].life;
+        self.step(id, life, Event::Request { ticket: 0, request: Request::ForceOpen });
     }
 
     /// The primary that was about to enable automatic mode has lost its disk. Whoever takes over

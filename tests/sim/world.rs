@@ -36,6 +36,9 @@ fn keep_newer(control: &mut Control, written: Option<ClusterState>) {
 
 pub const CLUSTER: ClusterId = ClusterId(0xAE21E);
 
+/// True time when a world begins.
+pub const START: Instant = Instant(1_000_000_000);
+
 pub const LEASE: Duration = Duration::from_millis(500);
 
 pub struct World {
@@ -66,6 +69,8 @@ pub struct World {
     /// Swaps take so long to get to the coordinator.
     pub delay_swaps: Duration,
     pub fenced: Fenced,
+    /// How often a primary had to be started by force in the end.
+    pub forced: u64,
 }
 
 impl World {
@@ -105,7 +110,7 @@ impl World {
         let seats = seats(options.nodes, &record);
         let mut world = World {
             options,
-            now: Instant(1_000_000_000),
+            now: START,
             rng,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -126,6 +131,7 @@ impl World {
             lose_answers: 0,
             delay_swaps: Duration::ZERO,
             fenced: Fenced::default(),
+            forced: 0,
         };
         world.checker.several_lines = world.options.unwitnessed();
         for id in ids {
