@@ -272,7 +272,7 @@ impl World {
             Effect::FailFence { ticket, .. } => {
                 self.agents[number].asked.remove(&ticket);
             }
-            Effect::Report { .. } => self.note(|_| format!("segment {} -> {effect}", number + 1)),
+            Effect::Report { .. } => self.note(|_| format!("segment {}: {effect}", number + 1)),
             Effect::AnswerProbe { .. } | Effect::CheckPostgres => {}
         }
     }

@@ -41,6 +41,9 @@ const SEEDS: u64 = 500;
 /// Of the worlds that differ little from those.
 const SEEDS_FEWER: u64 = 150;
 
+/// Of each world in which a person decides.
+const SEEDS_BY_HAND: u64 = 50;
+
 fn seeds() -> std::ops::Range<u64> {
     seeds_or(SEEDS)
 }
@@ -139,7 +142,7 @@ fn the_voters_of_the_register_survive_too() {
 fn a_person_activates_the_standby_in_manual_mode() {
     for nodes in [2, 3] {
         let options = Options { nodes, manual: true, ..Options::default() };
-        run_all(&options, fewer_seeds()).expect_busy();
+        run_all(&options, seeds_or(SEEDS_BY_HAND)).expect_busy();
     }
 }
 
@@ -149,7 +152,7 @@ fn a_primary_that_goes_on_alone_in_manual_mode_promises_less() {
     for segments in [0, 3] {
         let shrink = ManualShrink::Local;
         let options = Options { nodes: 2, manual: true, shrink, segments, ..Options::default() };
-        let totals = run_all(&options, fewer_seeds());
+        let totals = run_all(&options, seeds_or(SEEDS_BY_HAND));
         assert!(totals.acked_alone > totals.worlds, "{totals:?}");
     }
 }
@@ -198,8 +201,9 @@ fn a_lone_primary_may_stop_without_its_coordinator() {
 
 #[test]
 fn a_seed_replays_bit_equal() {
-    for seed in [1, 7, 23] {
-        let trace = |seed| run(seed, &Options { trace: true, ..Options::default() }).trace;
+    for (seed, manual) in [(1, false), (7, false), (23, false), (1, true), (7, true)] {
+        let options = Options { trace: true, manual, ..Options::default() };
+        let trace = |seed| run(seed, &options).trace;
         let (first, second) = (trace(seed), trace(seed));
         assert!(first.len() > 1000, "a trace of {} lines says little", first.len());
         assert!(first == second, "seed {seed} did not replay");

@@ -156,6 +156,13 @@ impl Stage {
                 let on = parsed(&mut args, "on")?.unwrap_or(true);
                 self.world().hosts.get_mut(&id).unwrap().flush_slow = on;
             }
+            "segments" => {
+                let up = parsed(&mut args, "up")?.unwrap_or(true);
+                let world = self.world();
+                for agent in 0..world.agents.len() {
+                    if up { world.start_agent(agent) } else { world.stop_agent(agent) }
+                }
+            }
             "coordinator" => {
                 let world = self.world();
                 world.register.up = parsed(&mut args, "up")?.unwrap_or(world.register.up);
