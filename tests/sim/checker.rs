@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
+use std::time::Duration;
 
-use aerie::types::{Epoch, Lsn, NodeId};
+use aerie::types::{ClusterState, Epoch, Instant, Lsn, NodeId};
 
 use crate::storage::Entry;
 
@@ -29,6 +30,8 @@ pub struct Checker {
     /// The highest epoch that was ever open.
     pub newest: Epoch,
     pub acked_alone: u64,
+    /// Manual mode: when each takeover from another node was written on its disk.
+    taken_over: BTreeMap<Epoch, Instant>,
     pub reads: u64,
     pub opens: u64,
     pub faults: u64,
@@ -88,6 +91,19 @@ impl Checker {
             };
             let found = at(*end).or_else(recycled);
             assert!(found == Some(*write), "I1: node {node} opened without write {write} at {end}");
+        }
+    }
+
+    /// Manual mode, section 6: whoever takes over from itself has asked first whether somebody has
+    /// taken over from it. What was written while it asked, in that last second, it cannot know.
+    pub fn written(&mut self, now: Instant, before: &ClusterState, record: &ClusterState) {
+        if record.primary != before.primary {
+            self.taken_over.insert(record.epoch, now);
+        } else if record.epoch > before.epoch {
+            let above = (Bound::Excluded(before.epoch), Bound::Unbounded);
+            let known = |at: &Instant| at.after(Duration::from_secs(1)) < now;
+            let missed = self.taken_over.range(above).find(|(_, at)| known(at));
+            assert!(missed.is_none(), "{record} takes over from itself; {missed:?} came before");
         }
     }
 
