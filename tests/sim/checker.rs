@@ -95,13 +95,13 @@ impl Checker {
     }
 
     /// Manual mode, section 6: whoever takes over from itself has asked first whether somebody has
-    /// taken over from it. What was written while it asked, in that last second, it cannot know.
+    /// taken over from it. What was written while it last asked it cannot know.
     pub fn written(&mut self, now: Instant, before: &ClusterState, record: &ClusterState) {
         if record.primary != before.primary {
             self.taken_over.insert(record.epoch, now);
         } else if record.epoch > before.epoch {
             let above = (Bound::Excluded(before.epoch), Bound::Unbounded);
-            let known = |at: &Instant| at.after(Duration::from_secs(1)) < now;
+            let known = |at: &Instant| at.after(Duration::from_millis(300)) < now;
             let missed = self.taken_over.range(above).find(|(_, at)| known(at));
             assert!(missed.is_none(), "{record} takes over from itself; {missed:?} came before");
         }
