@@ -1,5 +1,5 @@
-//! The masters' side of segments: the real fault tolerance machine of each master hears their agents
-//! (`agents`) and decides, and what the primary decides is logged.
+//! The masters' side of segments: the real fault tolerance machine of each master hears their
+//! agents (`agents`) and decides, and what the primary decides is logged.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

@@ -1,5 +1,5 @@
-//! A cluster that is turned to automatic mode and back while things go wrong. An operator may act on
-//! any node at any time, also on one that has not heard of the latest turn.
+//! A cluster that is turned to automatic mode and back while things go wrong. An operator may act
+//! on any node at any time, also on one that has not heard of the latest turn.
 
 use aerie::master::{Event, Request};
 use aerie::types::{ClusterState, Incarnation, Mode, NodeId, Voter};

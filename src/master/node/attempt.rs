@@ -80,9 +80,9 @@ impl Node {
         self.read_record(self.attempts, Some(cause), effects);
     }
 
-    /// The driver of manual mode takes the whole timeout where somebody does not answer, and after a
-    /// start it first waits for segments to be heard: asked anew before that, nobody would ever hear
-    /// its answer.
+    /// The driver of manual mode takes the whole timeout where somebody does not answer, and after
+    /// a start it first waits for segments to be heard: where it is asked anew before that, nobody
+    /// ever hears its answer.
     fn reading_timeout(&self) -> Duration {
         let timeout = self.coordinator_timeout();
         if self.automatic() { timeout } else { timeout * 4 }
