@@ -38,6 +38,8 @@ pub trait Witnesses: Send + Sync + 'static {
         epoch: Epoch,
         candidate: Member,
     ) -> impl Future<Output = Vec<SegmentAnswer>> + Send;
+    /// Has the segments follow `epoch`, durably, of which there is no record yet.
+    fn begin(&self, epoch: Epoch) -> impl Future<Output = Vec<SegmentAnswer>> + Send;
     /// Has the segments store the record (who is in sync), durably.
     fn store(&self, record: ClusterState) -> impl Future<Output = Vec<SegmentAnswer>> + Send;
     /// Asks the other masters of the record what they follow.
@@ -77,12 +79,13 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
                     Some(candidate) => self.witnesses.promise(proposed.epoch, candidate).await,
                     None => Vec::new(),
                 },
+                Asked::Begin(proposed) => self.witnesses.begin(proposed.epoch).await,
                 Asked::Store(proposed) => self.witnesses.store(proposed.clone()).await,
             }
         };
         let masters = async {
             match change {
-                Asked::Store(_) => Vec::new(),
+                Asked::Begin(_) | Asked::Store(_) => Vec::new(),
                 Asked::Follow | Asked::Promise(_) => self.witnesses.masters(record.clone()).await,
             }
         };
@@ -119,7 +122,8 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
 
     /// Promises are asked for only when the takeover will go on: one that is given to a takeover
     /// that is then refused stands in the way of the primary that goes on reigning. What has
-    /// changed between the two questions shows in the second answers.
+    /// changed between the questions shows in the later answers. Promised is not taken over yet:
+    /// another may get a higher promise before the segments know of this reign.
     async fn decide_by_person(
         &self,
         authority: Authority,
@@ -133,7 +137,10 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
             return verdict;
         }
         let heard = self.hear(current, Asked::Promise(proposed)).await;
-        policy::decide_takeover(authority, current, proposed, &heard, local)
+        let verdict = policy::decide_takeover(authority, current, proposed, &heard, local);
+        let Verdict::Write { says } = verdict else { return verdict };
+        let heard = self.hear(current, Asked::Begin(proposed)).await;
+        policy::decide_begin(authority, proposed, &heard, says)
     }
 
     async fn write(&self, current: &ClusterState, proposed: &ClusterState) -> SwapOutcome {
@@ -162,6 +169,7 @@ impl<S: RecordStore, W: Witnesses> ManualCoordinator<S, W> {
 enum Asked<'a> {
     Follow,
     Promise(&'a ClusterState),
+    Begin(&'a ClusterState),
     Store(&'a ClusterState),
 }
 

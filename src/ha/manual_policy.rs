@@ -129,7 +129,8 @@ fn confirm(mine: &ClusterState, me: NodeId, heard: &Heard) -> Result<(), String>
     if heard.followed() > mine.epoch {
         return Err(format!(
             "epoch {} is followed elsewhere and its record is not known here yet; \
-             start the node that took over, or run \"hawq start master --force\"",
+             start the node that took over, run \"hawq activate standby\" there if it stopped half \
+             way, or run \"hawq start master --force\" here",
             heard.followed()
         ));
     }
@@ -235,23 +236,14 @@ pub fn decide_takeover(
     let Some(me) = current.member(proposed.primary) else {
         return refuse(format!("node {} is not a member of the cluster", proposed.primary));
     };
-    if heard.promised() > proposed.epoch {
-        let met = heard.promised();
-        let whose = met.node().map_or_else(|| "another node".to_owned(), |n| format!("node {n}"));
-        let reason = format!(
-            "segments have promised epoch {met} to {whose}, above {}; unless {whose} takes over \
-             with it, run the command again: it will go above that",
-            proposed.epoch
-        );
-        return refuse_above(reason, met);
+    if let Some(verdict) = outbid(proposed, heard) {
+        return verdict;
     }
     let newest = heard
         .newest()
         .filter(|record| (record.epoch, record.version) > (current.epoch, current.version))
         .unwrap_or(current);
-    let in_sync = newest.is_in_sync(me);
-    let witnessed = heard.registered == 0 || heard.most(heard.accepted());
-    let doubt = doubts(newest, heard, end, in_sync, witnessed);
+    let doubt = doubts(newest, heard, end, me);
     match (doubt, force) {
         (None, _) => Verdict::Write { says: Some(knows(newest, heard, end, local)) },
         (Some(doubt), true) => Verdict::Write { says: Some(format!("{doubt}; going on by force")) },
@@ -278,15 +270,50 @@ fn overtaken(proposed: &ClusterState, heard: &Heard) -> Option<Verdict> {
     }))
 }
 
-/// The sentence that keeps a takeover from happening without `--force`.
-fn doubts(
-    newest: &ClusterState,
+/// The last step of a takeover: most segments follow the new epoch before its record is written.
+/// Whoever asks them for a promise after that hears of it; whoever has a higher promise of most
+/// already keeps them from it. So of two standbys that are activated at once one reigns, although
+/// each had the promises of most. `says` is what is known of the takeover.
+#[must_use]
+pub fn decide_begin(
+    authority: Authority,
+    proposed: &ClusterState,
     heard: &Heard,
-    end: Lsn,
-    in_sync: bool,
-    witnessed: bool,
-) -> Option<String> {
-    if !in_sync {
+    says: Option<String>,
+) -> Verdict {
+    if let Some(verdict) = overtaken(proposed, heard).or_else(|| outbid(proposed, heard)) {
+        return verdict;
+    }
+    let forced = matches!(authority, Authority::Person { force: true, .. });
+    if forced || heard.registered == 0 || heard.most(heard.accepted()) {
+        return Verdict::Write { says };
+    }
+    refuse(format!(
+        "only {} of {} segments follow epoch {}; start the others and run the command again",
+        heard.accepted(),
+        heard.registered,
+        proposed.epoch
+    ))
+}
+
+/// Somebody else has a promise above the proposed epoch.
+fn outbid(proposed: &ClusterState, heard: &Heard) -> Option<Verdict> {
+    let met = heard.promised();
+    if met <= proposed.epoch {
+        return None;
+    }
+    let whose = met.node().map_or_else(|| "another node".to_owned(), |n| format!("node {n}"));
+    let reason = format!(
+        "segments have promised epoch {met} to {whose}, above {}; unless {whose} takes over with \
+         it, run the command again: it will go above that",
+        proposed.epoch
+    );
+    Some(refuse_above(reason, met))
+}
+
+/// The sentence that keeps a takeover from happening without `--force`.
+fn doubts(newest: &ClusterState, heard: &Heard, end: Lsn, me: Member) -> Option<String> {
+    if !newest.is_in_sync(me) {
         let since = newest.not_synchronized_since;
         let since = since.map_or_else(String::new, |lsn| format!(" since {lsn}"));
         return Some(format!(
@@ -294,6 +321,14 @@ fn doubts(
              the primary acknowledged after that would be lost"
         ));
     }
+    let followed = heard.followed();
+    if let Some(node) = followed.node().filter(|n| followed > newest.epoch && *n != me.node) {
+        return Some(format!(
+            "a segment follows epoch {followed} of node {node}, whose record is not known here; \
+             activate that node, or what it may have acknowledged would be lost"
+        ));
+    }
+    let witnessed = heard.registered == 0 || heard.most(heard.accepted());
     (!witnessed).then(|| {
         format!(
             "only {} of {} segments have answered, so it cannot be excluded that the primary went \

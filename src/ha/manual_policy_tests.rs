@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Change, Heard, MasterAnswer, SegmentAnswer, Verdict, decide_read, decide_restart,
+    Change, Heard, MasterAnswer, SegmentAnswer, Verdict, decide_begin, decide_read, decide_restart,
     decide_shrink, decide_takeover,
 };
 use crate::ha::{Authority, ReadOutcome, SwapOutcome};
@@ -294,4 +294,45 @@ fn changes_are_told_apart() {
     for (proposed, expected) in cases {
         assert_eq!(Change::of(&current, &proposed), expected, "{proposed}");
     }
+}
+
+#[test]
+fn a_takeover_begins_when_most_segments_follow_it() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let proposed = taken_over(&current, 2);
+    let yes = segment(proposed.epoch);
+    let above = Epoch::new(9, node(1));
+    let promised = SegmentAnswer { accepted: false, promised: above, ..segment(current.epoch) };
+    let followed = SegmentAnswer { accepted: false, ..segment(above) };
+    let cases = [
+        ("nobody is registered", heard(0, vec![], vec![]), [true, true]),
+        ("two of three", heard(3, vec![yes.clone(); 2], vec![]), [true, true]),
+        ("one of three", heard(3, vec![yes.clone()], vec![]), [false, true]),
+        ("a promise", heard(3, vec![yes.clone(), yes.clone(), promised], vec![]), [false, false]),
+        ("a reign", heard(3, vec![yes.clone(), yes, followed], vec![]), [false, false]),
+    ];
+    for (name, heard, expected) in cases {
+        let begins = [false, true].map(|force| {
+            let authority = Authority::Person { force, end: Lsn(1) };
+            matches!(decide_begin(authority, &proposed, &heard, None), Verdict::Write { .. })
+        });
+        assert_eq!(begins, expected, "{name}: without and with force");
+    }
+}
+
+#[test]
+fn an_epoch_that_is_followed_without_its_record_is_a_doubt_for_others() {
+    let current = record(5, 3, 3, &[1, 2, 3]);
+    let begun = segment(current.epoch.next_for(node(2)));
+    let heard = heard(1, vec![begun], vec![]);
+    let authority = Authority::Person { force: false, end: Lsn(1) };
+    let takes_over = |by| {
+        let mut proposed = taken_over(&current, by);
+        proposed.epoch = Epoch::new(9, node(by));
+        matches!(
+            decide_takeover(authority, &current, &proposed, &heard, false),
+            Verdict::Write { .. }
+        )
+    };
+    assert_eq!([2, 3].map(takes_over), [true, false]);
 }

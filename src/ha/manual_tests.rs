@@ -55,6 +55,10 @@ impl Witnesses for World {
         self.answer("promise")
     }
 
+    async fn begin(&self, _epoch: Epoch) -> Vec<SegmentAnswer> {
+        self.answer("begin")
+    }
+
     async fn store(&self, _record: ClusterState) -> Vec<SegmentAnswer> {
         self.answer("store")
     }
@@ -98,7 +102,7 @@ async fn a_person_reads_the_local_copy_without_asking() {
 }
 
 #[tokio::test]
-async fn a_takeover_promises_then_writes_and_repeats_as_done() {
+async fn a_takeover_is_promised_and_followed_then_written_and_repeats_as_done() {
     let current = record(5, 3, 2, &[1, 2]);
     let proposed = taken_over(&current, 2);
     let world = World { registered: 1, answers: vec![segment(current.epoch)], ..World::default() };
@@ -109,7 +113,7 @@ async fn a_takeover_promises_then_writes_and_repeats_as_done() {
         assert_eq!(outcome, SwapOutcome::Done);
     }
     assert_eq!(store.current(), Some(proposed));
-    assert_eq!(*world.asked.lock().unwrap(), ["follow", "promise"]);
+    assert_eq!(*world.asked.lock().unwrap(), ["follow", "promise", "begin"]);
 }
 
 #[tokio::test]

@@ -1,15 +1,15 @@
-//! What segments say of epochs, as the node has to hear it (rule 7): a higher epoch that a segment
-//! follows or has promised is a refusal of this node's reign, whatever the segment was asked. Only
-//! says it; what a primary does about it is the node's.
+//! Tells the node what segments say of epochs (`testimony`). What a primary does about it is the
+//! node's.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::types::{ClusterState, Epoch, Member, Message, RefuseCause};
+use crate::types::{ClusterState, Epoch, Member};
 
 use super::inbox::Inbox;
 use super::node::NodeView;
+use super::testimony::segment_refusal;
 
 #[derive(Clone)]
 pub(super) struct Fencing {
@@ -23,29 +23,11 @@ impl Fencing {
     /// again and again, since messages may be dropped where too much waits.
     pub(super) fn heard(&self, followed: Epoch, promised: Epoch, record: Option<&ClusterState>) {
         let mine = self.node.borrow().epoch;
-        if let Some(refusal) = refusal(mine, (followed, promised), record) {
+        if let Some(refusal) = segment_refusal(mine, (followed, promised), record) {
             tracing::debug!("a segment refuses epoch {mine}: {refusal}");
             self.inbox.leave(self.me, refusal);
         }
     }
-}
-
-/// A followed epoch was recorded by whoever brought it; a promised one may come to nothing.
-fn refusal(
-    mine: Epoch,
-    (followed, promised): (Epoch, Epoch),
-    record: Option<&ClusterState>,
-) -> Option<Message> {
-    let (higher, cause) = if followed > mine {
-        (followed, RefuseCause::Recorded)
-    } else if promised > mine {
-        (promised, RefuseCause::Promised)
-    } else {
-        return None;
-    };
-    // A record of this very reign may be one that was only proposed.
-    let record = record.filter(|record| record.epoch > mine).cloned();
-    Some(Message::Refuse { refused: mine, higher, cause, record })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod event;
 pub mod node;
 mod reign_note;
+mod testimony;
 
 mod fatal;
 mod inbox;
@@ -84,3 +85,4 @@ pub use run::{End, RunError, run};
 pub use control_file::{ControlFile, ControlFileError};
 pub use event::{Answer, Control, Effect, Event, Level, LogState, Payload, Rejection, Request};
 pub use reign_note::ReignNote;
+pub use testimony::segment_refusal;

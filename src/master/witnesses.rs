@@ -188,6 +188,11 @@ impl Witnesses for RpcWitnesses {
         self.ask_segments(Question::Promise(request)).await
     }
 
+    async fn begin(&self, epoch: Epoch) -> Vec<SegmentAnswer> {
+        let request = FollowRequest { epoch: epoch.0, record: None };
+        self.ask_segments(Question::Follow(request)).await
+    }
+
     async fn store(&self, record: ClusterState) -> Vec<SegmentAnswer> {
         let (epoch, version) = (record.epoch.0, record.version);
         let record = Some(record_to_wire(&record));

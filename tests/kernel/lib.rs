@@ -11,6 +11,7 @@ pub mod master;
 #[path = "../../src/replication/mod.rs"]
 pub mod replication;
 pub mod runtime;
+pub mod segment_rm;
 #[path = "../../src/types/mod.rs"]
 pub mod types;
 #[path = "../../src/wal/mod.rs"]

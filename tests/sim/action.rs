@@ -1,10 +1,13 @@
 //! What is to come in the world, at a time.
 
+use aerie::ha::Authority;
 use aerie::master::{Control, Event};
 use aerie::types::{ClusterState, Epoch, Lsn, Member, Message, Mode, NodeId};
 
+use crate::agents::Calling;
 use crate::faults::Fault;
 use crate::voters::Voting;
+use crate::witnessing::{Asker, Witnessing};
 
 #[derive(Debug)]
 pub enum Action {
@@ -42,11 +45,13 @@ pub enum Action {
         host: NodeId,
         life: u64,
         attempt: u64,
+        authority: Authority,
         coordinator: Mode,
     },
     Swap {
         host: NodeId,
         life: u64,
+        authority: Authority,
         coordinator: Mode,
         proposed: Box<ClusterState>,
     },
@@ -66,6 +71,10 @@ pub enum Action {
     Client,
     Reader,
     Person,
+    /// A person tries once more.
+    Activate {
+        host: NodeId,
+    },
     Fault,
     Heal(Fault),
     Restart {
@@ -78,9 +87,15 @@ pub enum Action {
         upto: Epoch,
     },
     Voting(Voting),
-    /// A segment's agent sends its heartbeat.
-    Beat {
-        agent: usize,
+    /// To, from and in a segment's agent.
+    Calling(Calling),
+    /// What a driver of manual mode asks.
+    Witnessing(Witnessing),
+    /// Its disk is about to have the proposed record in the place of the expected one.
+    Replaced {
+        asker: Asker,
+        expected: Box<ClusterState>,
+        proposed: Box<ClusterState>,
     },
     Fts {
         host: NodeId,

@@ -1,7 +1,8 @@
-//! What a simulated host gets from a coordinator: questions and answers may be lost or late.
+//! What a simulated host gets from a coordinator: questions and answers may be lost or late. Where
+//! a person decides, the driver of manual mode is asked (`manual`).
 
 use aerie::ha::register::Ask;
-use aerie::ha::{ReadOutcome, SwapOutcome};
+use aerie::ha::{Authority, ReadOutcome, SwapOutcome};
 use aerie::master::Event;
 use aerie::types::{ClusterState, Member, Mode, NodeId};
 
@@ -15,7 +16,19 @@ impl World {
         !cut && (self.calm || !self.rng.percent(3))
     }
 
-    pub fn read_record(&mut self, (id, life): (NodeId, u64), attempt: u64, coordinator: Mode) {
+    pub fn read_record(
+        &mut self,
+        (id, life): (NodeId, u64),
+        attempt: u64,
+        (authority, coordinator): (Authority, Mode),
+    ) {
+        if coordinator == Mode::Manual {
+            if self.current(id, life) {
+                self.hosts.get_mut(&id).unwrap().manual.read(attempt, authority);
+                self.poll_manual(id);
+            }
+            return;
+        }
         if self.options.voters {
             if self.current(id, life) {
                 self.ask_voters(id, Wanted::Read { attempt }, Ask::Read);
@@ -23,7 +36,7 @@ impl World {
             return;
         }
         let outcome = if self.reaches_coordinator(id) && self.reaches_coordinator(id) {
-            if self.by_hand_in(coordinator) { self.read_by_hand(id) } else { self.register.read() }
+            self.register.read()
         } else {
             ReadOutcome::Unavailable { reason: "no answer".to_owned() }
         };
@@ -33,7 +46,19 @@ impl World {
         self.soon(200, wait, Action::Local { host: id, life, event });
     }
 
-    pub fn swap(&mut self, (id, life): (NodeId, u64), coordinator: Mode, proposed: &ClusterState) {
+    pub fn swap(
+        &mut self,
+        (id, life): (NodeId, u64),
+        (authority, coordinator): (Authority, Mode),
+        proposed: &ClusterState,
+    ) {
+        if coordinator == Mode::Manual {
+            if self.current(id, life) {
+                self.hosts.get_mut(&id).unwrap().manual.swap(authority, proposed.clone());
+                self.poll_manual(id);
+            }
+            return;
+        }
         if self.options.voters {
             if self.current(id, life) {
                 let wanted = Wanted::Swap { nonce: proposed.nonce };
@@ -41,13 +66,9 @@ impl World {
             }
             return;
         }
-        let again = |proposed| Action::Swap { host: id, life, coordinator, proposed };
+        let again = |proposed| Action::Swap { host: id, life, authority, coordinator, proposed };
         self.ask_to_change((id, life), proposed, again, |world, by| {
-            if world.by_hand_in(coordinator) {
-                world.swap_by_hand(proposed, by)
-            } else {
-                world.register.swap(proposed, by)
-            }
+            world.register.swap(proposed, by)
         });
     }
 

@@ -55,19 +55,22 @@ impl World {
                     self.send(id, to, message);
                 }
                 Effect::Apply { lsn } => {
-                    self.soon(50, 2_000, Action::Applying { host: id, life, lsn });
+                    // Much at once, as after a start, takes its time.
+                    let behind = lsn.bytes_since(self.hosts[&id].storage.applied());
+                    self.soon(50, 2_000 + behind, Action::Applying { host: id, life, lsn });
                 }
                 Effect::Persist { ticket, control } => {
                     // One file, written in order.
                     let wait = Duration::from_micros(800);
                     self.after(wait, Action::Control { host: id, life, ticket, control });
                 }
-                Effect::ReadRecord { attempt, coordinator, .. } => {
-                    self.soon(200, 5_000, Action::Read { host: id, life, attempt, coordinator });
+                Effect::ReadRecord { attempt, authority, coordinator } => {
+                    let read = Action::Read { host: id, life, attempt, authority, coordinator };
+                    self.soon(200, 5_000, read);
                 }
-                Effect::Swap { proposed, coordinator, .. } => {
+                Effect::Swap { proposed, authority, coordinator } => {
                     let late = self.delay_swaps.as_micros() as u64;
-                    let swap = Action::Swap { host: id, life, coordinator, proposed };
+                    let swap = Action::Swap { host: id, life, authority, coordinator, proposed };
                     self.soon(200 + late, 5_000 + late, swap);
                 }
                 Effect::Create { first, .. } => {
@@ -109,6 +112,7 @@ impl World {
                 }
                 Effect::Answer { ticket, answer: Answer::Refused { reason } } => {
                     self.release_refused(ticket, reason);
+                    self.activation_refused(ticket);
                 }
                 Effect::Answer { .. } | Effect::Report { .. } => {}
                 Effect::Fatal { reason } => panic!("node {id} gave up: {reason}"),
@@ -125,13 +129,12 @@ impl World {
     }
 
     pub fn opened(&mut self, id: NodeId) {
-        if let Some(node) = &self.hosts[&id].node {
-            let epoch = node.view().epoch;
-            self.opened_after(id, epoch);
-        }
+        let epoch = self.hosts[&id].node.as_ref().map_or(Epoch::ZERO, |node| node.view().epoch);
+        self.opened_after(id, epoch);
         let storage = &self.hosts[&id].storage;
         let first = storage.first();
-        self.checker.opened(id, first, |end| storage.entry_at(end).map(|entry| entry.content));
+        self.checker
+            .opened((id, epoch), first, |end| storage.entry_at(end).map(|entry| entry.content));
         let host = self.hosts.get_mut(&id).unwrap();
         let life = host.life;
         let rows = host.storage.segments.values().cloned().collect();
@@ -141,6 +144,7 @@ impl World {
                 self.after(Duration::ZERO, Action::Fts { host: id, life, event });
             }
         }
+        self.announce(id);
     }
 
     pub fn answer_clients(&mut self, id: NodeId) {
@@ -155,10 +159,16 @@ impl World {
             host.waiting.pop_first();
             let entry = host.storage.entry_at(end).expect("an acked write is in the log");
             let epoch = entry.epoch;
-            self.checker.acknowledged(id, epoch, end, write);
+            let alone = self.checker.several_lines && self.is_alone(id);
+            self.checker.acknowledged((id, epoch), end, write, alone);
             self.note(|_| format!("node {id} acked write {write} at {end}"));
             self.settle_segment_write(write, true);
         }
+    }
+
+    fn is_alone(&self, id: NodeId) -> bool {
+        let record = self.hosts[&id].node.as_ref().and_then(|node| node.view().record);
+        record.is_some_and(|record| record.in_sync.len() == 1)
     }
 
     pub fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
@@ -204,8 +214,8 @@ impl World {
         let durable = storage.durable();
         assert!(lsn <= durable, "node {id} applies {lsn}, flushed here is {durable}");
         let mut start = storage.applied();
-        for (end, content) in storage.apply(lsn) {
-            self.checker.applied(id, start..end, content);
+        for (end, entry) in storage.apply(lsn) {
+            self.checker.applied(id, start..end, entry);
             start = end;
         }
         let first = if checkpoint { storage.checkpoint(recycle) } else { None };

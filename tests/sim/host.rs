@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aerie::fts::Machine;
+use aerie::ha::ManualShrink;
 use aerie::master::node::Node;
-use aerie::types::{Incarnation, Instant, Lsn, Member, NodeId};
+use aerie::types::{Epoch, Incarnation, Instant, Lsn, Member, NodeId};
 
+use crate::manual::Manual;
 use crate::proposing::Asking;
 use crate::segments::machine;
 use crate::storage::Storage;
+use crate::witnessing::Gathering;
 
 pub struct Host {
     pub id: NodeId,
@@ -31,6 +34,11 @@ pub struct Host {
     pub tickets: BTreeMap<u64, u64>,
     pub wake: Option<Instant>,
     pub asking: Asking,
+    pub shrink: ManualShrink,
+    pub manual: Manual,
+    pub gathered: BTreeMap<u64, Gathering>,
+    /// The record that the segments were last told of, and when.
+    pub announced: Option<((Epoch, u64), Instant)>,
     /// A read that waits for its confirmation: when it came (this clock), what was acked by then.
     pub reading: Option<(Instant, Lsn)>,
     pub flush_slow: bool,
@@ -38,7 +46,8 @@ pub struct Host {
     pub asks_release: u64,
     pub fts: Machine,
     pub fts_wake: Option<Instant>,
-    /// When it was last started or woken: what came before may still be waiting.
+    /// When it was last started, and when started or woken: what came before may still be waiting.
+    pub started: Instant,
     pub woke: Instant,
 }
 
@@ -59,11 +68,16 @@ impl Host {
             tickets: BTreeMap::new(),
             wake: None,
             asking: Asking::new(member.node),
+            shrink: ManualShrink::Witnessed,
+            manual: Manual::new(member.node, ManualShrink::Witnessed),
+            gathered: BTreeMap::new(),
+            announced: None,
             reading: None,
             flush_slow: false,
             asks_release: 0,
             fts: machine(),
             fts_wake: None,
+            started: Instant(0),
             woke: Instant(0),
         }
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "what a test prints is for who reads its log")]
 
 mod action;
+mod agents;
 mod asking;
 mod checker;
 mod coordinator;
@@ -13,8 +14,10 @@ mod effects;
 mod faults;
 mod fenced;
 mod host;
+mod manual;
 mod options;
 mod outside;
+mod person;
 mod proposing;
 mod replacing;
 mod rest;
@@ -26,8 +29,10 @@ mod storage;
 mod supervisor;
 mod turning;
 mod voters;
+mod witnessing;
 mod world;
 
+use aerie::ha::ManualShrink;
 use options::Options;
 use world::World;
 
@@ -35,6 +40,9 @@ use world::World;
 const SEEDS: u64 = 500;
 /// Of the worlds that differ little from those.
 const SEEDS_FEWER: u64 = 150;
+
+/// Of each world in which a person decides.
+const SEEDS_BY_HAND: u64 = 50;
 
 fn seeds() -> std::ops::Range<u64> {
     seeds_or(SEEDS)
@@ -64,8 +72,11 @@ struct Totals {
     worlds: u64,
     faults: u64,
     acked: u64,
+    /// By a primary that went on alone at its own word.
+    acked_alone: u64,
     reigns: u64,
     reads: u64,
+    forced: u64,
     fenced: u64,
     not_fenced: u64,
     lone_stops: u64,
@@ -76,8 +87,10 @@ impl Totals {
         self.worlds += 1;
         self.faults += world.checker.faults;
         self.acked += world.checker.acked.len() as u64;
+        self.acked_alone += world.checker.acked_alone;
         self.reigns += world.checker.opens;
         self.reads += world.checker.reads;
+        self.forced += u64::from(world.forced > 0);
         self.fenced += world.fenced.successes;
         self.not_fenced += world.fenced.failures;
         self.lone_stops += world.checker.lone_stops;
@@ -126,9 +139,24 @@ fn the_voters_of_the_register_survive_too() {
     }
 }
 
+/// Most segments know what happens; by their word nothing that was acknowledged is lost.
 #[test]
 fn a_person_activates_the_standby_in_manual_mode() {
-    run_all(&Options { nodes: 2, manual: true, ..Options::default() }, fewer_seeds());
+    for nodes in [2, 3] {
+        let options = Options { nodes, manual: true, ..Options::default() };
+        run_all(&options, seeds_or(SEEDS_BY_HAND)).expect_busy();
+    }
+}
+
+/// As in HAWQ: a standby is activated by its own knowledge, which may be old.
+#[test]
+fn a_primary_that_goes_on_alone_in_manual_mode_promises_less() {
+    for segments in [0, 3] {
+        let shrink = ManualShrink::Local;
+        let options = Options { nodes: 2, manual: true, shrink, segments, ..Options::default() };
+        let totals = run_all(&options, seeds_or(SEEDS_BY_HAND));
+        assert!(totals.acked_alone > totals.worlds, "{totals:?}");
+    }
 }
 
 #[test]
@@ -178,8 +206,9 @@ fn a_lone_primary_may_stop_without_its_coordinator() {
 
 #[test]
 fn a_seed_replays_bit_equal() {
-    for seed in [1, 7, 23] {
-        let trace = |seed| run(seed, &Options { trace: true, ..Options::default() }).trace;
+    for (seed, manual) in [(1, false), (7, false), (23, false), (1, true), (7, true)] {
+        let options = Options { trace: true, manual, ..Options::default() };
+        let trace = |seed| run(seed, &options).trace;
         let (first, second) = (trace(seed), trace(seed));
         assert!(first.len() > 1000, "a trace of {} lines says little", first.len());
         assert!(first == second, "seed {seed} did not replay");

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use aerie::ha::ManualShrink;
+
 #[derive(Debug, Clone)]
 pub struct Options {
     pub nodes: u8,
     pub manual: bool,
+    /// `ha_manual_shrink`.
+    pub shrink: ManualShrink,
     /// Begins in manual mode and is turned to automatic mode and back.
     pub turns: bool,
     /// The coordinator is the embedded register with its voters.
@@ -27,11 +31,24 @@ pub struct Options {
     pub calm: Duration,
 }
 
+impl Options {
+    /// Somebody decides on takeovers, at least at times.
+    pub fn by_person(&self) -> bool {
+        self.manual || self.turns
+    }
+
+    /// A primary may go on alone at its own word, as HAWQ's does.
+    pub fn unwitnessed(&self) -> bool {
+        self.by_person() && (self.segments == 0 || self.shrink == ManualShrink::Local)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options {
             nodes: 3,
             manual: false,
+            shrink: ManualShrink::Witnessed,
             turns: false,
             voters: false,
             strict: false,

@@ -1,4 +1,4 @@
-//! What comes from outside: clients, readers, operators, and what goes wrong.
+//! What comes from outside: clients, readers, and what goes wrong.
 
 use std::time::Duration;
 
@@ -7,8 +7,10 @@ use aerie::master::{Event, Request};
 use aerie::types::{ClusterState, Incarnation, Lsn, NodeId};
 
 use crate::action::Action;
-use crate::faults::{Fault, draw};
+use crate::agents::Calling;
+use crate::faults::{Fault, Way, draw, draw_by_hand};
 use crate::host::Host;
+use crate::manual::Manual;
 use crate::proposing::Asking;
 use crate::storage::{Storage, transaction};
 use crate::world::{LEASE, World, control};
@@ -33,8 +35,9 @@ impl World {
 
     pub fn reader(&mut self) {
         self.soon(5_000, 30_000, Action::Reader);
-        if self.options.manual || self.options.turns {
-            return; // An old primary cut off from all but its readers serves old rows there.
+        if self.options.by_person() {
+            self.newest_reader();
+            return;
         }
         if self.options.confirm {
             self.confirmed_reader();
@@ -42,6 +45,19 @@ impl World {
         }
         for (id, applied) in self.readable() {
             self.checker.read(id, applied);
+        }
+    }
+
+    /// An old primary cut off from all but its readers serves old rows in manual mode; the newest
+    /// one never does.
+    fn newest_reader(&mut self) {
+        let newest = self.checker.newest;
+        for (id, applied) in self.readable() {
+            let node = self.hosts[&id].node.as_ref();
+            let is_newest = node.is_some_and(|node| node.view().epoch >= newest);
+            if is_newest && !self.options.unwitnessed() {
+                self.checker.read(id, applied);
+            }
         }
     }
 
@@ -83,53 +99,15 @@ impl World {
         }
     }
 
-    /// Manual mode: somebody looks from time to time and activates a standby.
-    pub fn person(&mut self) {
-        self.soon(500_000, 2_000_000, Action::Person);
-        self.force_the_doubtful();
-        self.force_past_a_lost_primary();
-        if self.rng.percent(30) {
-            self.change_voters();
-        }
-        if self.record().paused && self.calm {
-            // What was asked before may have been lost.
-            let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
-            let id = ids[self.rng.below(ids.len() as u64) as usize];
-            self.hold(id, false);
-        }
-        let open = self.hosts.values().any(|host| host.open && host.paused_until <= self.now);
-        if !(self.options.manual || self.options.turns) || open {
-            return;
-        }
-        let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
-        let id = ids[self.rng.below(ids.len() as u64) as usize];
-        let life = self.hosts[&id].life;
-        let request = Request::Activate { force: false, switchover: self.rng.percent(30) };
-        self.step(id, life, Event::Request { ticket: 0, request });
-    }
-
-    /// A lone primary whose log has a damaged tail waits for a person; this one knows that a disk
-    /// here never loses what it has flushed.
-    pub fn force_the_doubtful(&mut self) {
-        let record = self.record();
-        let host = &self.hosts[&record.primary];
-        let alone = record.in_sync.len() == 1 && record.is_in_sync(host.member());
-        let waits = host.node.as_ref().map(Node::view);
-        let doubtful = waits.is_some_and(|view| view.closed_reason.contains("damaged"));
-        if alone && doubtful {
-            let (id, life) = (host.id, host.life);
-            self.note(|_| format!("a person forces node {id}"));
-            self.step(id, life, Event::Request { ticket: 0, request: Request::ForceOpen });
-        }
-    }
-
     pub fn fault(&mut self) {
         if self.calm {
             return;
         }
-        self.soon(50_000, 3_000_000, Action::Fault);
+        let seldom = if self.options.manual { 1_200_000 } else { 3_000_000 };
+        self.soon(50_000, seldom, Action::Fault);
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
-        let fault = draw(&mut self.rng, &ids, self.options.manual);
+        let draw = if self.options.manual { draw_by_hand } else { draw };
+        let fault = draw(&mut self.rng, &ids);
         self.note(|_| format!("fault {fault:?}"));
         self.checker.faults += 1;
         match fault.clone() {
@@ -144,6 +122,9 @@ impl World {
                 for id in ids {
                     self.crash(id, power);
                     self.soon(10_000, 1_000_000, Action::Restart { host: id });
+                }
+                if self.options.manual && power {
+                    (0..self.agents.len()).for_each(|agent| self.strike_agent(agent));
                 }
             }
             Fault::Pause { node, span } => {
@@ -173,7 +154,27 @@ impl World {
                 self.after(span, Action::Heal(fault));
             }
             Fault::Wipe { node } => self.wipe(node),
-            Fault::Segment { agent } => self.turn_agent(agent as usize % self.agents.len()),
+            Fault::Segment { agent } => {
+                if let Some(agent) = self.agent_of(agent) {
+                    self.turn_agent(agent);
+                }
+            }
+            Fault::SegmentCrash { agent, down } => {
+                if let Some(agent) = self.agent_of(agent) {
+                    self.stop_agent(agent);
+                    self.after(down, Action::Calling(Calling::Start { agent }));
+                }
+            }
+            Fault::SegmentCut { node, agent, way, span } => {
+                if let Some(agent) = self.agent_of(agent) {
+                    self.links.agents.insert((node, agent, way));
+                    self.after(span, Action::Heal(fault));
+                }
+            }
+            Fault::Isolation { node, span } => {
+                self.isolate(node);
+                self.after(span, Action::Heal(fault));
+            }
             Fault::Release { node } => {
                 let life = self.hosts[&node].life;
                 let request = Request::Release { to: None };
@@ -196,14 +197,37 @@ impl World {
                 self.hosts.get_mut(&node).unwrap().flush_slow = false;
             }
             Fault::Hold { node, .. } => self.hold(node, false),
+            Fault::SegmentCut { node, agent, way, .. } => {
+                if let Some(agent) = self.agent_of(agent) {
+                    self.links.agents.remove(&(node, agent, way));
+                    self.links.agents_mended = self.now;
+                }
+            }
+            Fault::Isolation { node, .. } => {
+                self.links.cut.retain(|(from, to)| *from != node && *to != node);
+                self.links.agents.retain(|(master, _, _)| *master != node);
+                self.links.agents_mended = self.now;
+            }
             _ => {}
         }
     }
 
-    fn hold(&mut self, id: NodeId, paused: bool) {
-        let life = self.hosts[&id].life;
-        let request = Request::Pause { paused };
-        self.step(id, life, Event::Request { ticket: 0, request });
+    /// Whom a drawn number names, where there are segments.
+    fn agent_of(&self, drawn: u64) -> Option<usize> {
+        let count = self.agents.len() as u64;
+        (count > 0).then(|| (drawn % count) as usize)
+    }
+
+    fn strike_agent(&mut self, agent: usize) {
+        self.stop_agent(agent);
+        self.soon(10_000, 1_000_000, Action::Calling(Calling::Start { agent }));
+    }
+
+    fn isolate(&mut self, node: NodeId) {
+        let others = self.hosts.keys().copied().filter(|other| *other != node);
+        self.links.cut.extend(others.flat_map(|other| [(node, other), (other, node)]));
+        let ways = |agent| [Way::There, Way::Back].map(|way| (node, agent, way));
+        self.links.agents.extend((0..self.agents.len()).flat_map(ways));
     }
 
     pub fn crash(&mut self, id: NodeId, power: bool) {
@@ -219,6 +243,9 @@ impl World {
         host.tickets.clear();
         host.wake = None;
         host.asking = Asking::new(id);
+        host.manual = Manual::new(id, host.shrink);
+        host.gathered.clear();
+        host.announced = None;
         host.fts_wake = None;
         host.resume(now);
         host.storage.crash(power);

@@ -63,7 +63,7 @@ impl World {
     }
 
     pub fn heal_everything(&mut self) {
-        self.links = Links::default();
+        self.links = Links { agents_mended: self.now, ..Links::default() };
         self.register.up = true;
         let ids: Vec<NodeId> = self.hosts.keys().copied().collect();
         for id in ids {
@@ -73,6 +73,10 @@ impl World {
             if host.node.is_none() {
                 self.after(Duration::from_millis(1), Action::Restart { host: id });
             }
+        }
+        if self.options.by_person() {
+            // Most segments have to be there: they are the witnesses.
+            (0..self.agents.len()).for_each(|agent| self.start_agent(agent));
         }
     }
 }

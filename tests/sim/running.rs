@@ -84,7 +84,7 @@ impl World {
         }
         host.life += 1;
         host.fts = machine();
-        host.woke = now;
+        (host.started, host.woke) = (now, now);
         let mut effects = Vec::new();
         let found = host.storage.open(host.incarnation);
         let control = host.storage.control.clone();

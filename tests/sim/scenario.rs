@@ -93,7 +93,7 @@ impl Stage {
                     strict: parsed(&mut args, "strict")?.unwrap_or(false),
                     turns: parsed(&mut args, "turns")?.unwrap_or(false),
                     trace: true,
-                    segments: 0,
+                    segments: parsed(&mut args, "segments")?.unwrap_or(0),
                     fences: parsed(&mut args, "fences")?.unwrap_or(false),
                     failovers_max: parsed(&mut args, "failovers-max")?.unwrap_or(6),
                     auto_rejoin: parsed(&mut args, "auto-rejoin")?.unwrap_or(true),
@@ -155,6 +155,13 @@ impl Stage {
                 let id = node(&mut args, "node")?;
                 let on = parsed(&mut args, "on")?.unwrap_or(true);
                 self.world().hosts.get_mut(&id).unwrap().flush_slow = on;
+            }
+            "segments" => {
+                let up = parsed(&mut args, "up")?.unwrap_or(true);
+                let world = self.world();
+                for agent in 0..world.agents.len() {
+                    if up { world.start_agent(agent) } else { world.stop_agent(agent) }
+                }
             }
             "coordinator" => {
                 let world = self.world();
@@ -261,12 +268,7 @@ impl World {
         world.queue.retain(|_, action| {
             !matches!(
                 action,
-                Action::Client
-                    | Action::Reader
-                    | Action::Person
-                    | Action::Fault
-                    | Action::Turn
-                    | Action::Beat { .. }
+                Action::Client | Action::Reader | Action::Person | Action::Fault | Action::Turn
             )
         });
         world

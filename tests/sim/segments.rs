@@ -1,5 +1,5 @@
-//! Simulated segments: they send heartbeats to every master, stop, and come back; the real fault
-//! tolerance machine of each master decides, and what the primary decides is logged.
+//! The masters' side of segments: the real fault tolerance machine of each master hears their
+//! agents (`agents`) and decides, and what the primary decides is logged.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use aerie::catalog::{Change, Datum, GP_SEGMENT_CONFIGURATION, RowKey, Transaction};
 use aerie::fts::{Effect, Event, Machine, SegmentRow, Settings, StoreError, Write};
-use aerie::types::{Epoch, Heartbeat, Instant, Lsn, NodeId, ProbeOutcome, Reason, SegmentStatus};
+use aerie::types::{Lsn, NodeId, ProbeOutcome, Reason, SegmentStatus};
 
 use crate::action::Action;
+use crate::faults::Way;
 use crate::world::World;
 
 pub const INTERVAL: Duration = Duration::from_millis(200);
@@ -17,35 +18,6 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub fn settings() -> Settings {
     Settings::new(INTERVAL, TIMEOUT).expect("the timeout is longer than the interval")
-}
-
-/// One agent.
-#[derive(Debug, Clone)]
-pub struct Agent {
-    pub number: u64,
-    pub alive: bool,
-    /// Of its present process.
-    pub started_at: u64,
-    /// Since when it has been as it is.
-    pub since: Instant,
-}
-
-impl Agent {
-    fn heartbeat(&self) -> Heartbeat {
-        Heartbeat {
-            segment: self.number,
-            hostname: format!("sdw{}", self.number),
-            addresses: vec![format!("10.0.0.{}", self.number)],
-            port: 40000,
-            rpc_port: 5438,
-            memory_mb: 1024,
-            cores: 2,
-            failed_directories: Vec::new(),
-            started_at: self.started_at,
-            followed: Epoch::ZERO,
-            promised: Epoch::ZERO,
-        }
-    }
 }
 
 /// A write of the machine on its way through the log: whose, and what it is told when it is done.
@@ -85,44 +57,6 @@ pub fn rows_of(body: &[u8], rows: &mut BTreeMap<NonZeroU32, SegmentRow>) {
 }
 
 impl World {
-    pub fn add_segments(&mut self, count: u64) {
-        for number in 1..=count {
-            let agent = Agent { number, alive: true, started_at: number, since: self.now };
-            self.agents.push(agent);
-            self.soon(0, 200_000, Action::Beat { agent: number as usize - 1 });
-        }
-    }
-
-    pub fn beat(&mut self, agent: usize) {
-        self.soon(190_000, 210_000, Action::Beat { agent });
-        if !self.agents[agent].alive {
-            return;
-        }
-        let heartbeat = self.agents[agent].heartbeat();
-        let hosts: Vec<(NodeId, u64)> = self.hosts.values().map(|h| (h.id, h.life)).collect();
-        for (host, life) in hosts {
-            if self.calm || !self.rng.percent(1) {
-                let event = Event::HeartbeatReceived {
-                    heartbeat: heartbeat.clone(),
-                    peer_address: heartbeat.addresses[0].clone(),
-                };
-                self.soon(100, 5_000, Action::Fts { host, life, event });
-            }
-        }
-    }
-
-    /// An agent dies, or is started anew.
-    pub fn turn_agent(&mut self, agent: usize) {
-        self.started += 1;
-        let (now, started) = (self.now, 100 + self.started);
-        let agent = &mut self.agents[agent];
-        agent.alive = !agent.alive;
-        agent.since = now;
-        if agent.alive {
-            agent.started_at = started;
-        }
-    }
-
     pub fn fts_step(&mut self, id: NodeId, life: u64, event: Event) {
         if self.hosts[&id].life != life || self.hosts[&id].node.is_none() {
             return;
@@ -171,9 +105,11 @@ impl World {
     }
 
     fn probe(&mut self, id: NodeId, life: u64, (order, attempt): (NonZeroU32, u64), to: &str) {
-        let agent = self.agents.iter().find(|agent| agent.heartbeat().addresses[0] == to);
-        let alive = agent.is_some_and(|agent| agent.alive);
-        let outcome = if alive { ProbeOutcome::Alive } else { ProbeOutcome::CommunicationError };
+        let agent = self.agents.iter().position(|agent| agent.address() == to);
+        let agent = agent.filter(|agent| self.agents[*agent].alive());
+        let cut = |agent, way| self.links.agents.contains(&(id, agent, way));
+        let answers = agent.is_some_and(|a| !cut(a, Way::There) && !cut(a, Way::Back));
+        let outcome = if answers { ProbeOutcome::Alive } else { ProbeOutcome::CommunicationError };
         let event = Event::ProbeFinished { order, attempt, outcome };
         self.soon(500, 20_000, Action::Fts { host: id, life, event });
     }
@@ -197,8 +133,10 @@ impl World {
     /// No segment is declared silent while it has been sending for two timeouts (scenario G5).
     fn check_verdict(&self, id: NodeId, row: &SegmentRow) {
         let SegmentStatus::Down(reasons) = &row.status else { return };
-        let agent = self.agents.iter().find(|agent| row.hostname == format!("sdw{}", agent.number));
-        let steady = agent.is_some_and(|a| a.alive && a.since.after(TIMEOUT * 2) <= self.now);
+        let agent = self.agents.iter().find(|agent| row.hostname == agent.hostname());
+        let steady = agent.is_some_and(|a| a.alive() && a.since.after(TIMEOUT * 2) <= self.now);
+        let mended = self.links.agents_mended.after(TIMEOUT * 2) <= self.now;
+        let steady = steady && mended && self.links.agents.is_empty();
         let awake = self.hosts[&id].woke.after(TIMEOUT * 2) <= self.now;
         let silent = reasons.contains(Reason::HeartbeatTimeout);
         assert!(!(silent && steady && awake), "G5: node {id} takes {row} for silent");
@@ -220,9 +158,8 @@ impl World {
     pub fn segments_settled(&self, id: NodeId) -> bool {
         let rows = &self.hosts[&id].storage.segments;
         self.agents.iter().all(|agent| {
-            let name = format!("sdw{}", agent.number);
-            let row = rows.values().find(|row| row.hostname == name);
-            row.is_some_and(|row| (row.status == SegmentStatus::Up) == agent.alive)
+            let row = rows.values().find(|row| row.hostname == agent.hostname());
+            row.is_some_and(|row| (row.status == SegmentStatus::Up) == agent.alive())
         })
     }
 }

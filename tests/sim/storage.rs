@@ -50,6 +50,10 @@ pub struct Entry {
     pub content: u64,
 }
 
+fn entry(record: &Record) -> Entry {
+    Entry { epoch: record.epoch, content: content(record) }
+}
+
 pub struct Storage {
     pub control: Control,
     disk: SimDisk,
@@ -131,8 +135,7 @@ impl Storage {
     }
 
     fn note(&mut self, record: &Record) {
-        let entry = Entry { epoch: record.epoch, content: content(record) };
-        self.index.insert(record.end(), entry);
+        self.index.insert(record.end(), entry(record));
     }
 
     /// Whole records from `from`; nothing where the log no longer has them.
@@ -169,7 +172,7 @@ impl Storage {
     }
 
     /// Applies what is committed up to `lsn`; returns what that was.
-    pub fn apply(&mut self, lsn: Lsn) -> Vec<(Lsn, u64)> {
+    pub fn apply(&mut self, lsn: Lsn) -> Vec<(Lsn, Entry)> {
         let applied = self.applied();
         let records: Vec<Record> = self
             .wal()
@@ -186,7 +189,7 @@ impl Storage {
             .collect();
         self.catalog.apply(&payloads).expect("apply in memory");
         payloads.iter().for_each(|(_, body)| rows_of(body, &mut self.segments));
-        records.iter().map(|record| (record.end(), content(record))).collect()
+        records.iter().map(|record| (record.end(), entry(record))).collect()
     }
 
     /// Makes the catalog durable and, sometimes, drops the log that it no longer needs.

@@ -9,14 +9,16 @@ use aerie::types::{
 };
 
 use crate::action::Action;
+use crate::agents::{Agent, Calling};
 use crate::checker::Checker;
 use crate::coordinator::Register;
 use crate::faults::Links;
 use crate::fenced::Fenced;
 use crate::host::Host;
+use crate::manual::Manual;
 use crate::options::Options;
 use crate::rng::Rng;
-use crate::segments::{Agent, Pending};
+use crate::segments::Pending;
 use crate::storage::Storage;
 use crate::voters::{Seat, seats, voters};
 
@@ -34,6 +36,9 @@ fn keep_newer(control: &mut Control, written: Option<ClusterState>) {
 
 pub const CLUSTER: ClusterId = ClusterId(0xAE21E);
 
+/// True time when a world begins.
+pub const START: Instant = Instant(1_000_000_000);
+
 pub const LEASE: Duration = Duration::from_millis(500);
 
 pub struct World {
@@ -46,8 +51,6 @@ pub struct World {
     pub steps: u64,
     pub hosts: BTreeMap<NodeId, Host>,
     pub register: Register,
-    /// What an omniscient person would know of a cluster's manual times (`turning`).
-    pub by_hand: ClusterState,
     /// The voters of the embedded register, where it is the coordinator.
     pub seats: BTreeMap<Incarnation, Seat>,
     pub links: Links,
@@ -66,6 +69,8 @@ pub struct World {
     /// Swaps take so long to get to the coordinator.
     pub delay_swaps: Duration,
     pub fenced: Fenced,
+    /// How often a primary had to be started by force in the end.
+    pub forced: u64,
 }
 
 impl World {
@@ -84,10 +89,9 @@ impl World {
             (*id, entry)
         });
         let first = Member { node: ids[0], incarnation: incarnation(ids[0]) };
-        let by_hand = options.manual || options.turns;
         let record = ClusterState {
             voters: if options.voters { voters(options.nodes) } else { BTreeSet::new() },
-            mode: if by_hand { Mode::Manual } else { Mode::Embedded },
+            mode: if options.by_person() { Mode::Manual } else { Mode::Embedded },
             ..ClusterState::first(CLUSTER, first, members.collect())
         };
         let hosts = ids.iter().map(|id| {
@@ -96,6 +100,8 @@ impl World {
             let mut host = Host::new(member, Storage::new(seed, member.incarnation, disk));
             (host.skew, host.offset) = (rng.below(20_000), rng.below(1 << 40));
             host.clock_stops = options.confirm;
+            host.shrink = options.shrink;
+            host.manual = Manual::new(*id, options.shrink);
             (*id, host)
         });
         let hosts = hosts.collect();
@@ -104,14 +110,13 @@ impl World {
         let seats = seats(options.nodes, &record);
         let mut world = World {
             options,
-            now: Instant(1_000_000_000),
+            now: START,
             rng,
             queue: BTreeMap::new(),
             sequence: 0,
             steps: 0,
             hosts,
             register,
-            by_hand: record,
             seats,
             links: Links::default(),
             checker: Checker::default(),
@@ -126,7 +131,9 @@ impl World {
             lose_answers: 0,
             delay_swaps: Duration::ZERO,
             fenced: Fenced::default(),
+            forced: 0,
         };
+        world.checker.several_lines = world.options.unwitnessed();
         for id in ids {
             world.after(Duration::from_millis(1), Action::Restart { host: id });
         }
@@ -137,7 +144,7 @@ impl World {
         if world.options.turns {
             world.after(Duration::from_secs(2), Action::Turn);
         }
-        world.add_segments(world.options.segments);
+        world.add_agents(world.options.segments);
         world
     }
 
@@ -205,13 +212,14 @@ impl World {
                     storage.control = *control;
                     keep_newer(&mut storage.control, written);
                     self.step(host, life, Event::Persisted { ticket });
+                    self.announce(host);
                 }
             }
-            Action::Read { host, life, attempt, coordinator } => {
-                self.read_record((host, life), attempt, coordinator);
+            Action::Read { host, life, attempt, authority, coordinator } => {
+                self.read_record((host, life), attempt, (authority, coordinator));
             }
-            Action::Swap { host, life, coordinator, proposed } => {
-                self.swap((host, life), coordinator, &proposed);
+            Action::Swap { host, life, authority, coordinator, proposed } => {
+                self.swap((host, life), (authority, coordinator), &proposed);
             }
             Action::Create { host, life, first } => self.create((host, life), &first),
             Action::Voting(voting) => self.vote(voting),
@@ -220,11 +228,16 @@ impl World {
             Action::Client => self.client(),
             Action::Reader => self.reader(),
             Action::Person => self.person(),
+            Action::Activate { host } => self.activate(host, false),
             Action::Fault => self.fault(),
             Action::Heal(fault) => self.heal(fault),
             Action::Restart { host } => self.restart(host),
             Action::Report { to, member, upto } => self.hear_of_end(to, member, upto),
-            Action::Beat { agent } => self.beat(agent),
+            Action::Calling(calling) => self.call(calling),
+            Action::Witnessing(witnessing) => self.witness(witnessing),
+            Action::Replaced { asker, expected, proposed } => {
+                self.replaced(asker, &expected, *proposed);
+            }
             Action::Fts { host, life, event } => self.fts_step(host, life, event),
             Action::FtsWake { host, life } => self.fts_wake(host, life),
         }
@@ -242,6 +255,9 @@ impl World {
             | Action::FtsWake { host, .. }
             | Action::Control { host, .. } => Some(*host),
             Action::Voting(voting) => self.busy_with_voting(voting),
+            Action::Witnessing(witnessing) => Some(witnessing.host()),
+            Action::Replaced { asker, .. } => Some(asker.host),
+            Action::Calling(Calling::Beat { to, .. }) => Some(*to),
             _ => None,
         }
     }

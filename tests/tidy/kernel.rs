@@ -37,6 +37,7 @@ const KERNEL: &[&str] = &[
     "src/segment_rm/schedule.rs",
     "src/master/event.rs",
     "src/master/node/",
+    "src/master/testimony.rs",
 ];
 
 const BANNED: &[&str] = &[

@@ -1,5 +1,7 @@
 //! Standing for the reign: join, read the record, ask around, promise, swap.
 
+use std::time::Duration;
+
 use crate::ha::{Attempt, Candidate, Cause, Inquiry, Phase, Refusal};
 use crate::types::{ClusterState, Epoch, Instant, Member, Message};
 
@@ -70,7 +72,7 @@ impl Node {
             self.leave_role("this node stands for the reign", effects);
         }
         self.number_attempt(now);
-        let again_at = now.after(self.coordinator_timeout());
+        let again_at = now.after(self.reading_timeout());
         self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
         if !matches!(cause, Cause::Restart) {
             let why = match cause {
@@ -80,6 +82,14 @@ impl Node {
             Self::report(Level::Info, format!("standing for the reign: {why}"), effects);
         }
         self.read_record(self.attempts, Some(cause), effects);
+    }
+
+    /// The driver of manual mode takes the whole timeout where somebody does not answer, and after
+    /// a start it first waits for segments to be heard: where it is asked anew before that, nobody
+    /// ever hears its answer.
+    fn reading_timeout(&self) -> Duration {
+        let timeout = self.coordinator_timeout();
+        if self.automatic() { timeout } else { timeout * 4 }
     }
 
     /// The boot clock tells the attempts of this process from those of the one before it: a late
@@ -129,7 +139,7 @@ impl Node {
     /// Reads once more in the same attempt's name; sessions and tickets keep waiting.
     fn stand_again(&mut self, now: Instant, cause: Cause, effects: &mut Vec<Effect>) {
         self.number_attempt(now);
-        let again_at = now.after(self.coordinator_timeout());
+        let again_at = now.after(self.reading_timeout());
         self.role = Role::TakingOver(Box::new(Attempt::new(self.attempts, cause, again_at)));
         let message = self.hello();
         for to in self.others() {
