@@ -243,6 +243,14 @@ pub fn decide_takeover(
         .newest()
         .filter(|record| (record.epoch, record.version) > (current.epoch, current.version))
         .unwrap_or(current);
+    // Who has left the set since this node last heard must not be in sync again by its old copy.
+    if let Some(left) = proposed.in_sync.iter().find(|m| **m != me && !newest.is_in_sync(**m)) {
+        return Verdict::Answer(SwapOutcome::Failed {
+            current: Some(Box::new(newest.clone())),
+            reason: format!("node {} is out of sync by now; run the command again", left.node),
+            met: Epoch::ZERO,
+        });
+    }
     let doubt = doubts(newest, heard, end, me);
     match (doubt, force) {
         (None, _) => Verdict::Write { says: Some(knows(newest, heard, end, local)) },

@@ -336,3 +336,25 @@ fn an_epoch_that_is_followed_without_its_record_is_a_doubt_for_others() {
     };
     assert_eq!([2, 3].map(takes_over), [true, false]);
 }
+
+#[test]
+fn a_member_that_has_left_does_not_come_back_with_a_takeover() {
+    let current = record(5, 3, 3, &[1, 2, 3]);
+    let newest = record(6, 3, 3, &[1, 2]);
+    let told = SegmentAnswer { record: Some(newest.clone()), ..segment(newest.epoch) };
+    let heard = heard(1, vec![told], vec![]);
+    let mut proposed = taken_over(&current, 2);
+    for (set, force, goes_on) in
+        [(vec![2], false, true), (vec![2, 3], false, false), (vec![2, 3], true, false)]
+    {
+        proposed.in_sync = set.into_iter().map(member).collect();
+        let authority = Authority::Person { force, end: Lsn(1) };
+        match decide_takeover(authority, &current, &proposed, &heard, false) {
+            Verdict::Write { .. } => assert!(goes_on),
+            Verdict::Answer(SwapOutcome::Failed { current: found, .. }) => {
+                assert_eq!((found.as_deref(), goes_on), (Some(&newest), false));
+            }
+            Verdict::Answer(other) => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,6 +1,6 @@
-//! The kernel of Aerie as a library of its own: the very files of `src/` that decide, with the log
-//! and the catalog on disks in memory, and nothing that they do not need: built in seconds. What is
-//! added is `shape`, which says when two nodes are the same node.
+//! The kernel of Aerie as a library of its own: the very files of `src/` that decide, the driver
+//! of manual mode, the log and the catalog on disks in memory, and nothing that they do not need:
+//! built in seconds. What is added is `shape`, which says when two nodes are the same node.
 
 #![allow(dead_code, unused_imports, reason = "the drivers that use the rest are not here")]
 

@@ -20,7 +20,7 @@ use aerie::types::{ClusterState, Epoch, Member, NodeId};
 /// What a driver wants to know or have done.
 #[derive(Debug)]
 pub enum Question {
-    Segments(FenceRequest),
+    Segments(Box<FenceRequest>),
     Masters(Box<ClusterState>),
     Replace { expected: Box<ClusterState>, proposed: Box<ClusterState> },
 }
@@ -63,7 +63,7 @@ impl Desk {
     }
 
     async fn ask_segments(&self, request: FenceRequest) -> Vec<SegmentAnswer> {
-        match self.ask(Question::Segments(request)).await {
+        match self.ask(Question::Segments(Box::new(request))).await {
             Reply::Segments(answers) => answers,
             other => panic!("segments answered {other:?}"),
         }

@@ -130,7 +130,7 @@ impl World {
 
     fn put(&mut self, asker: Asker, question: Question) {
         match question {
-            Question::Segments(request) => self.ask_segments(asker, request),
+            Question::Segments(request) => self.ask_segments(asker, *request),
             Question::Masters(record) => self.ask_masters(asker, &record),
             Question::Replace { expected, proposed } => {
                 let written = Action::Replaced { asker, expected, proposed };
@@ -168,7 +168,7 @@ impl World {
             heard.iter().filter(|a| known(&a.hostname)).map(|a| a.segment).collect();
         let most = found.len() * 2 > rows.len() || rows.is_empty();
         if !most && self.now < host.started.after(INTERVAL) {
-            let again = Witnessing::Put { asker, question: Question::Segments(request) };
+            let again = Witnessing::Put { asker, question: Question::Segments(Box::new(request)) };
             return self.after(WARM_UP_STEP, Action::Witnessing(again));
         }
         self.begin_gathering(asker, found.len(), Reply::Segments(Vec::new()));
