@@ -319,7 +319,7 @@ impl Node {
             .record
             .as_ref()
             .is_none_or(|known| (record.epoch, record.version) > (known.epoch, known.version));
-        if !newer || record.cluster_id != self.cluster {
+        if !newer || record.cluster_id != self.cluster || self.proposes(&record) {
             return false;
         }
         self.control.followed = self.control.followed.max(record.epoch);

@@ -10,6 +10,13 @@ use super::super::event::{Effect, Level};
 use super::{Node, Role};
 
 impl Node {
+    /// Its own proposal, seen by others already: the answer to the swap is still to come, and makes
+    /// it a reign. To follow one's own epoch before would leave no reign to begin.
+    pub(crate) fn proposes(&self, record: &ClusterState) -> bool {
+        let Role::TakingOver(attempt) = &self.role else { return false };
+        matches!(&attempt.phase, Phase::Swapping { proposed, .. } if **proposed == *record)
+    }
+
     pub(crate) fn repeat_change(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let Some(reign) = self.reign_mut() else { return };
         let Some(change) = &mut reign.change else { return };
