@@ -196,6 +196,7 @@ impl<H: Hasher> Shape<'_, H> {
             next_round: _,
             change,
             change_not_before,
+            failed: _,
             requests,
             turn,
             voting,

@@ -42,8 +42,9 @@ pub(crate) struct Reign {
     pub(crate) round: Option<Instant>,
     pub(crate) next_round: bool,
     pub(crate) change: Option<PendingChange>,
-    /// After a change that failed, the next one is not tried before then.
+    /// After a change that failed: no other before then; and why, at which commit LSN.
     pub(crate) change_not_before: Instant,
+    pub(crate) failed: Option<(Lsn, String)>,
     pub(crate) requests: VecDeque<(u64, Change)>,
     /// The way out of manual mode.
     pub(crate) turn: Option<Turn>,
@@ -76,16 +77,14 @@ pub(crate) struct PendingChange {
 
 impl Reign {
     pub(crate) fn accept_change(&mut self) -> PendingChange {
-        let change = self.change.take();
-        let Some(change) = change else { unreachable!("the caller holds a change") };
+        let Some(change) = self.change.take() else { unreachable!("the caller holds a change") };
         self.sync.accept();
         self.record = change.proposed.clone();
         change
     }
 
     pub(crate) fn reject_change(&mut self, not_before: Instant) -> PendingChange {
-        let change = self.change.take();
-        let Some(change) = change else { unreachable!("the caller holds a change") };
+        let Some(change) = self.change.take() else { unreachable!("the caller holds a change") };
         self.sync.reject(self.record.in_sync.clone());
         self.change_not_before = not_before;
         change
@@ -145,8 +144,7 @@ impl Node {
         self.yielded_until = None;
         self.rejoins = false;
         self.committed_by.retain(|member, _| record.member(member.node) == Some(*member));
-        self.handed_back = false;
-        self.unserved_since = None;
+        (self.handed_back, self.unserved_since) = (false, None);
         let reason = "this node took over meanwhile; try again".to_owned();
         self.pause_settled(Answer::Unknown { reason }, effects);
         let forced = self.automatic() && matches!(cause, Cause::Person { force: true, .. });
@@ -176,6 +174,7 @@ impl Node {
             next_round: false,
             change: None,
             change_not_before: now,
+            failed: None,
             requests: VecDeque::new(),
             removing: false,
             nonces: 0,
