@@ -89,8 +89,8 @@ async fn look(coordinators: &Coordinators, mode: Mode) -> Result<(), String> {
         ReadOutcome::Record(_) => Ok(()),
         ReadOutcome::Empty if mode == Mode::ZooKeeper => {
             let text = "it holds no record of this cluster: its data were wiped, or it is another \
-                        one (ha_zookeeper_quorum, ha_zookeeper_path); put the data back, or correct \
-                        the setting";
+                        one (ha_zookeeper_quorum, ha_zookeeper_path); put the data back, or \
+                        correct the setting";
             Err(text.to_owned())
         }
         ReadOutcome::Empty => Err("it holds no record: wiped?".to_owned()),

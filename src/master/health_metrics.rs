@@ -54,7 +54,7 @@ fn ha_rows(facts: &Facts) -> Vec<(&'static str, &'static str, f64)> {
     let lease = facts.lease_left().map_or(0.0, |left| left.as_secs_f64().min(LEASE_SHOWN_MAX));
     let mut rows = vec![
         ("lease_remaining_seconds", "how long reads are allowed; a day: without end", lease),
-        ("commit_wait_count", "1 while commits wait for the record", {
+        ("commit_wait_count", "1 while commits wait for the record, or for a second member", {
             flag(view.commits_wait.is_some())
         }),
         ("coordinator_trouble_count", "1 while what holds the cluster state does not answer", {

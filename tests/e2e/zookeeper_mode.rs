@@ -214,6 +214,44 @@ fn zookeeper_that_dies_in_the_middle_of_a_failover_makes_it_late_and_nothing_els
     assert_eq!(status(&cluster)["mode"], "zookeeper");
 }
 
+#[test]
+fn commits_that_wait_for_zookeeper_are_told_of_and_go_on_when_it_is_back() {
+    let mut ensemble = Ensemble::start(1);
+    let cluster = start(&ensemble);
+    let primary = cluster.synchronized();
+    let standby = cluster.other_masters(&primary).remove(0);
+    ensemble.kill_all();
+    cluster.kill(&standby);
+    let session = Session::connect(primary.pg_port).expect("session");
+    let commit = std::thread::spawn(move || session.execute("create table waits (id int)"));
+    eventually("what commits wait for, in hawq state", READY, || {
+        let report = cluster.report();
+        let line = report.lines().find(|line| line.contains("Commits wait"));
+        let told = line.is_some_and(|line| line.contains("ha_zookeeper_quorum"));
+        if told { Ok(()) } else { Err(report) }
+    });
+    eventually("more tries", READY, || {
+        let state = cluster.state();
+        let nodes = state["nodes"].as_array().cloned().unwrap_or_default();
+        let troubled =
+            |node: &Value| !node["coordinator_trouble"].as_str().unwrap_or("").is_empty();
+        if nodes.iter().any(troubled) { Ok(()) } else { Err(format!("{state}")) }
+    });
+    // Said once for each reason, however often it fails.
+    let log = cluster.log(&primary);
+    let failures = log.lines().filter_map(|line| line.split_once("record not changed: "));
+    let reasons: Vec<&str> = failures.map(|(_, reason)| reason).collect();
+    assert!(!reasons.is_empty() && reasons.windows(2).all(|two| two[0] != two[1]), "{log}");
+    ensemble.start_all();
+    let committed = commit.join().expect("thread");
+    // After ha_commit_timeout it is unknown to the session, and committed all the same.
+    assert!(committed.is_ok() || cluster.log(&primary).contains("record changed"), "{committed:?}");
+    cluster.commit_alone(&primary);
+    assert_eq!(cluster.psql("select 'waits'::regclass").trim(), "waits");
+    cluster.restart(&standby.name).expect("restart");
+    cluster.synchronized();
+}
+
 /// Otherwise it could never take over, and nobody would notice before it has to.
 #[test]
 fn a_standby_that_does_not_reach_zookeeper_keeps_the_cluster_manual() {

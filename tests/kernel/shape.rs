@@ -200,6 +200,7 @@ impl<H: Hasher> Shape<'_, H> {
             next_round: _,
             change,
             change_not_before,
+            failed: _,
             requests,
             releasing,
             turn,

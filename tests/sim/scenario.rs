@@ -60,7 +60,9 @@ impl Stage {
             let line = host.node.as_ref().map(Node::view).map_or("dead".to_owned(), |view| {
                 let open = if view.open { "open" } else { "closed" };
                 let (epoch, end, applied) = (view.epoch, view.write_lsn, view.apply_lsn);
-                format!("{} {open} epoch={epoch} end={end} applied={applied}", view.role)
+                let waits = view.commits_wait.map(|why| format!("\n  commits wait: {why}"));
+                let waits = waits.unwrap_or_default();
+                format!("{} {open} epoch={epoch} end={end} applied={applied}{waits}", view.role)
             });
             text += &format!("node {} {line}\n", host.id);
         }

@@ -6,6 +6,8 @@ use crate::types::ClusterId;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ZooKeeperError {
+    #[error("{why}")]
+    Unconnected { why: String },
     #[error("ZooKeeper cannot be reached (ha_zookeeper_quorum = \"{quorum}\"): {why}")]
     Unreachable { quorum: String, why: String },
 

@@ -93,16 +93,21 @@ impl ZooKeeperCoordinator {
         &self,
         work: impl AsyncFnOnce(Client) -> Result<T, ZooKeeperError>,
     ) -> Result<T, ZooKeeperError> {
+        let mut connected = false;
         let asked = async {
             match self.client().await {
-                Some(client) => work(client).await,
+                Some(client) => {
+                    connected = true;
+                    work(client).await
+                }
                 None => Err(self.shared.unreachable("the session was closed")),
             }
         };
         let limit = self.shared.settings.attempt_timeout;
         match timeout(limit, asked).await {
             Ok(result) => result,
-            Err(_) => Err(self.shared.unanswered()),
+            Err(_) if connected => Err(self.shared.unanswered()),
+            Err(_) => Err(self.shared.unconnected()),
         }
     }
 

@@ -21,8 +21,11 @@ pub(super) struct Shared {
     pub(super) paths: Paths,
     held: Mutex<Option<Held>>,
     doubts: Mutex<VecDeque<Nonce>>,
+    /// Why there is no session, or what is wrong with what it sees.
     trouble: Mutex<Option<String>>,
 }
+
+const NOT_YET: &str = "not connected to ZooKeeper yet";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,7 +43,7 @@ impl Shared {
             presence,
             held: Mutex::new(None),
             doubts: Mutex::new(VecDeque::new()),
-            trouble: Mutex::new(Some("not connected to ZooKeeper yet".to_owned())),
+            trouble: Mutex::new(Some(NOT_YET.to_owned())),
         }
     }
 
@@ -77,14 +80,14 @@ impl Shared {
         lock(&self.doubts).retain(|doubted| *doubted != nonce);
     }
 
-    /// Says what is wrong, once for each change; `None`: nothing any more.
+    /// What is wrong; `None`: nothing any more. Whoever asks the coordinator is told, and says so.
     pub(super) fn tell(&self, trouble: Option<String>) {
         let mut known = lock(&self.trouble);
         if *known == trouble {
             return;
         }
         match &trouble {
-            Some(trouble) => tracing::warn!("{trouble}"),
+            Some(trouble) => tracing::debug!("{trouble}"),
             None => tracing::info!(
                 "ZooKeeper answers ha_zookeeper_quorum={} path={}",
                 self.settings.quorum,
@@ -97,6 +100,14 @@ impl Shared {
     pub(super) fn unreachable(&self, why: &str) -> ZooKeeperError {
         let quorum = self.settings.quorum.clone();
         ZooKeeperError::Unreachable { quorum, why: why.to_owned() }
+    }
+
+    /// There was no session to ask in; why not is known to the session alone.
+    pub(super) fn unconnected(&self) -> ZooKeeperError {
+        match lock(&self.trouble).clone() {
+            Some(why) if why != NOT_YET => ZooKeeperError::Unconnected { why },
+            _ => self.unanswered(),
+        }
     }
 
     pub(super) fn unanswered(&self) -> ZooKeeperError {

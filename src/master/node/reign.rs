@@ -43,8 +43,9 @@ pub(crate) struct Reign {
     pub(crate) round: Option<Instant>,
     pub(crate) next_round: bool,
     pub(crate) change: Option<PendingChange>,
-    /// After a change that failed, the next one is not tried before then.
+    /// After a change that failed: no other before then; and why, at which commit LSN.
     pub(crate) change_not_before: Instant,
+    pub(crate) failed: Option<(Lsn, String)>,
     pub(crate) requests: VecDeque<(u64, Change)>,
     /// The reign is to be handed back, once the record has been read.
     pub(crate) releasing: Option<Releasing>,
@@ -79,16 +80,14 @@ pub(crate) struct PendingChange {
 
 impl Reign {
     pub(crate) fn accept_change(&mut self) -> PendingChange {
-        let change = self.change.take();
-        let Some(change) = change else { unreachable!("the caller holds a change") };
+        let Some(change) = self.change.take() else { unreachable!("the caller holds a change") };
         self.sync.accept();
         self.record = change.proposed.clone();
         change
     }
 
     pub(crate) fn reject_change(&mut self, not_before: Instant) -> PendingChange {
-        let change = self.change.take();
-        let Some(change) = change else { unreachable!("the caller holds a change") };
+        let Some(change) = self.change.take() else { unreachable!("the caller holds a change") };
         self.sync.reject(self.record.in_sync.clone());
         self.change_not_before = not_before;
         change
@@ -150,8 +149,7 @@ impl Node {
         self.yielded_until = None;
         self.rejoins = false;
         self.committed_by.retain(|member, _| record.member(member.node) == Some(*member));
-        self.handed_back = false;
-        self.unserved_since = None;
+        (self.handed_back, self.unserved_since) = (false, None);
         let reason = "this node took over meanwhile; try again".to_owned();
         self.pause_settled(Answer::Unknown { reason }, effects);
         let members = record.members.iter().filter(|(node, _)| **node != self.me.node);
@@ -180,6 +178,7 @@ impl Node {
             next_round: false,
             change: None,
             change_not_before: now,
+            failed: None,
             requests: VecDeque::new(),
             releasing: None,
             removing: false,

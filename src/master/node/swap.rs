@@ -118,7 +118,7 @@ impl Node {
         outcome: SwapOutcome,
         effects: &mut Vec<Effect>,
     ) {
-        let retry_at = now.after(self.coordinator_timeout());
+        let (retry_at, commit) = (now.after(self.coordinator_timeout()), self.log.commit);
         let Some(reign) = self.reign_mut() else { return };
         let Some(change) = &mut reign.change else { return };
         if change.proposed.nonce != nonce {
@@ -136,6 +136,7 @@ impl Node {
             }
             SwapOutcome::Done => {
                 let change = reign.accept_change();
+                reign.failed = None;
                 let record = change.proposed;
                 let text = format!("record changed: {record}; {}", change.why);
                 Self::report(Level::Info, text, effects);
@@ -153,7 +154,10 @@ impl Node {
                 if let Some(current) = &current {
                     reign.follow_record(current);
                 }
-                Self::report(Level::Warn, format!("record not changed: {reason}"), effects);
+                let failed = Some((commit, reason.clone()));
+                if std::mem::replace(&mut reign.failed, failed.clone()) != failed {
+                    Self::report(Level::Warn, format!("record not changed: {reason}"), effects);
+                }
                 self.change_settled(Err(reason), change.ticket, effects);
                 match current {
                     Some(current) => {

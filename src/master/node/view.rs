@@ -30,7 +30,7 @@ pub struct NodeView {
     /// Reads may be served until then; `None`: not at all.
     pub readable_until: Option<Instant>,
     pub seeding: Option<String>,
-    /// Commits wait for a change of the record whose outcome is unknown: why.
+    /// Commits wait: for a change of the record that is in doubt or fails, or for a second member.
     pub commits_wait: Option<String>,
     /// Two claims to one epoch.
     pub alarm: Option<String>,
@@ -117,8 +117,17 @@ impl Node {
     }
 
     fn commits_wait(&self) -> Option<String> {
-        let doubt = self.reign()?.change.as_ref()?.doubt.clone()?;
-        (self.log.end > self.log.commit).then_some(doubt)
+        let (reign, commit) = (self.reign()?, self.log.commit);
+        if self.settings.strict && reign.sync.required().len() < 2 {
+            let text = "ha_sync_mode = strict, and no standby is in sync: nothing is committed \
+                        before one is";
+            return Some(text.to_owned());
+        }
+        let doubt = reign.change.as_ref().and_then(|change| change.doubt.as_ref());
+        // Void as soon as something was committed since.
+        let failed = reign.failed.as_ref().filter(|(at, _)| *at == commit);
+        let why = doubt.or(failed.map(|(_, reason)| reason));
+        why.filter(|_| self.log.end > commit).cloned()
     }
 
     fn shown_role(&self) -> NodeRole {
