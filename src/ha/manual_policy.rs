@@ -243,6 +243,14 @@ pub fn decide_takeover(
         .newest()
         .filter(|record| (record.epoch, record.version) > (current.epoch, current.version))
         .unwrap_or(current);
+    // Somebody has taken over since this node read its copy, and may be about to open.
+    if newest.epoch > current.epoch {
+        return Verdict::Answer(SwapOutcome::Failed {
+            current: Some(Box::new(newest.clone())),
+            reason: format!("node {} has taken over meanwhile", newest.primary),
+            met: Epoch::ZERO,
+        });
+    }
     // Who has left the set since this node last heard must not be in sync again by its old copy.
     if let Some(left) = proposed.in_sync.iter().find(|m| **m != me && !newest.is_in_sync(**m)) {
         return Verdict::Answer(SwapOutcome::Failed {

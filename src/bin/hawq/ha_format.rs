@@ -62,10 +62,11 @@ async fn format(environment: &Environment, options: &HaFormatOptions) -> Result<
     if !present.exists {
         return Ok(format!("nothing is at {} in ZooKeeper", present.path));
     }
-    // Where masters are connected the removal itself refuses.
-    if present.nodes.is_empty() {
-        agree(options, &present, own_record(environment, id).as_ref())?;
+    if !present.nodes.is_empty() {
+        let (path, nodes) = (present.path, present.nodes);
+        return Err(refused(FormatError::InUse { path, nodes }.into()));
     }
+    agree(options, &present, own_record(environment, id).as_ref())?;
     // A session does not outlive a question that is answered late: another one.
     remove(&open().await?).await?;
     Ok(format!("{} was removed from ZooKeeper", present.path))
