@@ -4,8 +4,6 @@
 //! segments are witnesses. This file only weighs answers that were already collected: whether a
 //! restarted primary may believe its own copy, whether it may go on without its standby, and
 //! whether a standby may take over at a person's word. It never asks anybody and never writes.
-//! What manual mode cannot give: a primary cut off from everybody but its readers serves old rows
-//! until it meets the new epoch.
 
 use crate::types::{ClusterState, Epoch, Lsn, Member, NodeId};
 
@@ -243,21 +241,18 @@ pub fn decide_takeover(
         .newest()
         .filter(|record| (record.epoch, record.version) > (current.epoch, current.version))
         .unwrap_or(current);
+    let stale = |reason| {
+        let (current, met) = (Some(Box::new(newest.clone())), Epoch::ZERO);
+        Verdict::Answer(SwapOutcome::Failed { current, reason, met })
+    };
     // Somebody has taken over since this node read its copy, and may be about to open.
     if newest.epoch > current.epoch {
-        return Verdict::Answer(SwapOutcome::Failed {
-            current: Some(Box::new(newest.clone())),
-            reason: format!("node {} has taken over meanwhile", newest.primary),
-            met: Epoch::ZERO,
-        });
+        return stale(format!("node {} has taken over meanwhile", newest.primary));
     }
     // Who has left the set since this node last heard must not be in sync again by its old copy.
     if let Some(left) = proposed.in_sync.iter().find(|m| **m != me && !newest.is_in_sync(**m)) {
-        return Verdict::Answer(SwapOutcome::Failed {
-            current: Some(Box::new(newest.clone())),
-            reason: format!("node {} is out of sync by now; run the command again", left.node),
-            met: Epoch::ZERO,
-        });
+        let node = left.node;
+        return stale(format!("node {node} is out of sync by now; run the command again"));
     }
     let doubt = doubts(newest, heard, end, me);
     match (doubt, force) {

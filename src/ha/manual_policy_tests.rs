@@ -358,3 +358,25 @@ fn a_member_that_has_left_does_not_come_back_with_a_takeover() {
         }
     }
 }
+
+#[test]
+fn a_reign_that_has_just_begun_is_not_taken_over() {
+    let current = record(5, 3, 3, &[1, 2, 3]);
+    let (begun, proposed) = (taken_over(&current, 2), taken_over(&taken_over(&current, 2), 3));
+    let answer = MasterAnswer {
+        node: node(2),
+        followed: begun.epoch,
+        taking_over: false,
+        record: Some(begun.clone()),
+    };
+    for force in [false, true] {
+        let authority = Authority::Person { force, end: Lsn(1) };
+        let heard = heard(0, vec![], vec![answer.clone()]);
+        let verdict = decide_takeover(authority, &current, &proposed, &heard, false);
+        let Verdict::Answer(SwapOutcome::Failed { current: found, reason, .. }) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(found.as_deref(), Some(&begun));
+        assert!(reason.contains("node 2 has taken over"), "{reason}");
+    }
+}

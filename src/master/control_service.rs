@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,6 +21,11 @@ use super::{Answer, Request as NodeRequest, enable, history, reach, status, vote
 
 /// An operator waits this long for the node; a takeover asks witnesses and flushes on the way.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// Less than whoever asks waits for a line of progress.
+const REPLAY_MAX: Duration = Duration::from_secs(30);
+
+const REPLAY_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long a digest's position may take to be reached.
 const DIGEST_MAX: Duration = Duration::from_secs(10);
@@ -206,7 +211,28 @@ fn node_id(number: u32) -> Result<NodeId, Status> {
 type Lines = mpsc::Sender<Result<v1::Progress, Status>>;
 
 /// Passes on what the takeover says on its way; the last line has the outcome.
+/// Who is registered, and so how many segments are most, stands in the catalog: a node that has just
+/// started waits until it has replayed what it knows to be committed.
+async fn replayed(parts: &Parts) -> Result<(), String> {
+    let (wanted, began) = (parts.view().commit_lsn, Instant::now());
+    loop {
+        let applied = parts.catalog.applied_lsn();
+        if applied >= wanted {
+            return Ok(());
+        }
+        if began.elapsed() > REPLAY_MAX {
+            return Err(format!("this node replays its log, {applied} of {wanted}; try again"));
+        }
+        tokio::time::sleep(REPLAY_PAUSE).await;
+    }
+}
+
 async fn activate(parts: &Parts, force: bool, switchover: bool, lines: Lines) {
+    if let Err(text) = replayed(parts).await {
+        let finished = v1::Progress { finished: true, ..progress(text, "ERROR") };
+        send(&lines, finished).await;
+        return;
+    }
     let mut says = parts.says.subscribe();
     let request = NodeRequest::Activate { force, switchover };
     let answer = parts.answers.ask(request, ANSWER_MAX);
