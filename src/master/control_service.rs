@@ -211,8 +211,8 @@ fn node_id(number: u32) -> Result<NodeId, Status> {
 type Lines = mpsc::Sender<Result<v1::Progress, Status>>;
 
 /// Passes on what the takeover says on its way; the last line has the outcome.
-/// Who is registered, and so how many segments are most, stands in the catalog: a node that has just
-/// started waits until it has replayed what it knows to be committed.
+/// Who is registered, and so how many segments are most, stands in the catalog: a node that has
+/// just started waits until it has replayed what it knows to be committed.
 async fn replayed(parts: &Parts) -> Result<(), String> {
     let (wanted, began) = (parts.view().commit_lsn, Instant::now());
     loop {
