@@ -210,7 +210,6 @@ fn node_id(number: u32) -> Result<NodeId, Status> {
 
 type Lines = mpsc::Sender<Result<v1::Progress, Status>>;
 
-/// Passes on what the takeover says on its way; the last line has the outcome.
 /// Who is registered, and so how many segments are most, stands in the catalog: a node that has
 /// just started waits until it has replayed what it knows to be committed.
 async fn replayed(parts: &Parts) -> Result<(), String> {
@@ -227,6 +226,7 @@ async fn replayed(parts: &Parts) -> Result<(), String> {
     }
 }
 
+/// Passes on what the takeover says on its way; the last line has the outcome.
 async fn activate(parts: &Parts, force: bool, switchover: bool, lines: Lines) {
     if let Err(text) = replayed(parts).await {
         let finished = v1::Progress { finished: true, ..progress(text, "ERROR") };
