@@ -40,6 +40,12 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// What it has stored of the cluster state, or is storing.
+    pub fn records(&self) -> impl Iterator<Item = &ClusterState> {
+        let written = self.writes.iter().map(|(_, fence)| fence);
+        written.chain([&self.disk]).filter_map(|fence| fence.record.as_ref())
+    }
+
     pub fn alive(&self) -> bool {
         self.machine.is_some()
     }

@@ -126,6 +126,8 @@ pub struct Manual {
     coordinator: Arc<ManualCoordinator<Desk, Desk>>,
     desk: Desk,
     tasks: Vec<Task>,
+    /// By the newest swap; it may have ended.
+    pub proposed: Option<ClusterState>,
 }
 
 impl Manual {
@@ -133,7 +135,7 @@ impl Manual {
         let desk = Desk::default();
         let (store, witnesses) = (Arc::new(desk.clone()), Arc::new(desk.clone()));
         let coordinator = Arc::new(ManualCoordinator::new(node, shrink, store, witnesses));
-        Manual { coordinator, desk, tasks: Vec::new() }
+        Manual { coordinator, desk, tasks: Vec::new(), proposed: None }
     }
 
     pub fn read(&mut self, attempt: u64, authority: Authority) {
@@ -146,6 +148,7 @@ impl Manual {
 
     pub fn swap(&mut self, authority: Authority, proposed: ClusterState) {
         let coordinator = Arc::clone(&self.coordinator);
+        self.proposed = Some(proposed.clone());
         self.tasks.push(Box::pin(async move {
             let nonce = proposed.nonce;
             let outcome = coordinator.compare_and_swap(authority, proposed).await;

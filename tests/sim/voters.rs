@@ -13,6 +13,7 @@ use aerie::ha::register::{Acceptor, Answer, Ballot, Effect, Event, Record};
 use aerie::types::{ClusterState, Incarnation, Instant, NodeId, Voter};
 
 use crate::action::Action;
+use crate::agents::Agent;
 use crate::coordinator::Register;
 use crate::world::World;
 
@@ -110,7 +111,14 @@ impl World {
         });
         let asked = self.hosts.values().flat_map(|host| host.asking.proposed());
         let held = self.seats.values().filter_map(|seat| seat.acceptor.record.as_ref());
-        queued.chain(asked).chain(held.filter(|held| held.version > self.register.record.version))
+        let held = held.filter(|held| held.version > self.register.record.version);
+        let newest = self.record();
+        let stored = self.agents.iter().flat_map(Agent::records);
+        let stored = stored.chain(self.hosts.values().filter_map(|h| h.manual.proposed.as_ref()));
+        let newer = |record: &&ClusterState| {
+            (record.epoch, record.version) > (newest.epoch, newest.version)
+        };
+        queued.chain(asked).chain(held).chain(stored.filter(newer))
     }
 
     /// Between a master and a voter; each has its own voter in its process.
