@@ -46,6 +46,10 @@ impl Agent {
         written.chain([&self.disk]).filter_map(|fence| fence.record.as_ref())
     }
 
+    pub fn follows(&self) -> Epoch {
+        self.disk.followed
+    }
+
     pub fn alive(&self) -> bool {
         self.machine.is_some()
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aerie::master::node::Node;
 use aerie::master::{Event, Request};
-use aerie::types::{ClusterState, Incarnation, Lsn, NodeId};
+use aerie::types::{ClusterState, Incarnation, Lsn, NodeId, NodeRole};
 
 use crate::action::Action;
 use crate::agents::Calling;
@@ -254,6 +254,13 @@ impl World {
     /// Only where another member of the recorded set still has its data, and stays in it whatever
     /// is on its way to the coordinator: no rule helps otherwise.
     pub fn wipe(&mut self, id: NodeId) {
+        // Nor where an activation of this node is half done: who took what only it knew for lost
+        // would have to use force.
+        let taking_over = self.hosts[&id].node.as_ref().map(|node| node.view().role);
+        let begun = self.agents.iter().any(|agent| agent.follows() > self.record().epoch);
+        if self.options.by_person() && (begun || taking_over == Some(NodeRole::TakingOver)) {
+            return;
+        }
         let on_their_way = self.records_on_their_way();
         let records: Vec<&ClusterState> = on_their_way.chain([self.record()]).collect();
         let keeps_it = |host: &Host| records.iter().all(|record| record.is_in_sync(host.member()));
