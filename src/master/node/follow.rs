@@ -84,6 +84,8 @@ impl Node {
                 self.adopt(record, effects);
                 self.compare_leases(effects);
                 self.align(history, effects);
+                // Also where there is nothing to send: the primary counts on acks alone.
+                self.acknowledge(now, effects);
             }
             Message::SeedRequired { judged, reason, .. } => {
                 if judged == self.log.end || self.seeding.is_some() {
