@@ -84,7 +84,6 @@ impl Node {
                 self.adopt(record, effects);
                 self.compare_leases(effects);
                 self.align(history, effects);
-                // Also where there is nothing to send: the primary counts on acks alone.
                 self.acknowledge(now, effects);
             }
             Message::SeedRequired { judged, reason, .. } => {
@@ -346,7 +345,8 @@ impl Node {
         }
     }
 
-    /// Acks what is durable, provided that the log is aligned and the epoch is on disk.
+    /// Acks what is durable, provided that the log is aligned and the epoch is on disk. Also where
+    /// the primary has nothing to send: it counts on acks alone.
     pub(crate) fn acknowledge(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let Role::Following(follow) = &self.role else { return };
         let aligned = matches!(follow.stage, FollowStage::Streaming { .. });
