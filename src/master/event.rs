@@ -24,8 +24,8 @@ pub struct Control {
     pub record: Option<ClusterState>,
 }
 
-/// How the log was found at start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How the log was found at start; by default there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogState {
     pub end: Lsn,
     /// Oldest position that is still on disk.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::catalog::{Catalog, RocksStore};
 use crate::runtime::FileDisk;
 use crate::runtime::config::MasterSettings;
-use crate::types::{Lsn, TimelineHistory};
+use crate::types::Lsn;
 use crate::wal::{Options, Tail, Wal};
 
 use super::data_dir::{DataDir, DirLock, NodeIdentity};
@@ -94,14 +94,7 @@ fn no_log(applied: Lsn, path: &Path) -> Result<LogState, StartError> {
         let path = path.display().to_string();
         return Err(StartError::LogMissing { applied, path });
     }
-    Ok(LogState {
-        end: Lsn::ZERO,
-        first: Lsn::ZERO,
-        commit_lsn: Lsn::ZERO,
-        apply_lsn: Lsn::ZERO,
-        history: TimelineHistory::default(),
-        doubtful: false,
-    })
+    Ok(LogState::default())
 }
 
 fn report_tail(tail: &Tail) {

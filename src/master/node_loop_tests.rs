@@ -89,14 +89,7 @@ fn bench() -> Bench {
     let record = ClusterState { mode: Mode::Embedded, ..record(1, 1, 2, &[1]) };
     let control =
         Control { followed: record.epoch, promised: Epoch::ZERO, record: Some(record.clone()) };
-    let found = LogState {
-        end: Lsn::ZERO,
-        first: Lsn::ZERO,
-        commit_lsn: Lsn::ZERO,
-        apply_lsn: Lsn::ZERO,
-        history: TimelineHistory::default(),
-        doubtful: false,
-    };
+    let found = LogState::default();
     let (me, mut effects) = (member(1), Vec::new());
     let settings = NodeSettings::default();
     let node = Node::new(settings, (ClusterId(7), me), control, found, (clock.now(), &mut effects));

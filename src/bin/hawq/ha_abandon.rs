@@ -15,6 +15,7 @@ use crate::Done;
 use crate::cluster::{Cluster, NodeView};
 use crate::environment::Environment;
 use crate::ha_nodes::{self, Trouble};
+use crate::ha_standing::is_recorded;
 use crate::prompt;
 use crate::rpc;
 
@@ -63,7 +64,7 @@ fn record(reply: &StatusReply) -> Option<&ClusterState> {
 }
 
 fn is_in_sync(reply: &StatusReply) -> bool {
-    record(reply).is_some_and(|it| it.in_sync.iter().any(|m| Some(*m) == reply.member))
+    record(reply).is_some_and(|it| is_recorded(it, reply))
 }
 
 fn target<'a>(cluster: &'a Cluster, options: &DisableOptions) -> Result<&'a NodeView, Trouble> {

@@ -114,16 +114,7 @@ mod tests {
     use aerie::proto::v1::{ClusterState, Member, MemberEntry, StatusReply};
 
     use super::*;
-
-    fn view(node: u32, answer: Result<StatusReply, &str>) -> NodeView {
-        NodeView {
-            node,
-            host: "h".to_owned(),
-            rpc_port: 1,
-            pg_port: 1,
-            answer: answer.map(Box::new).map_err(str::to_owned),
-        }
-    }
+    use crate::ha_standing::tests::view;
 
     fn said(nodes: Vec<NodeView>) -> Vec<String> {
         verdicts(&Cluster { nodes }).iter().flat_map(Verdict::lines).collect()

@@ -35,11 +35,16 @@ pub fn cannot(cluster: &Cluster, view: &NodeView) -> Vec<String> {
     reasons
 }
 
+/// The member that answered stands in this record's in-sync set.
+pub fn is_recorded(record: &ClusterState, reply: &StatusReply) -> bool {
+    record.in_sync.iter().any(|member| Some(*member) == reply.member)
+}
+
 /// Why acknowledged rows could be missing there.
 fn lacks(cluster: &Cluster, reply: &StatusReply) -> Vec<String> {
     let mut reasons = reply.cannot_stand.clone();
-    let recorded = |record: &ClusterState| record.in_sync.iter().any(|m| Some(*m) == reply.member);
-    if reasons.is_empty() && !cluster.record().is_none_or(recorded) {
+    let missing = cluster.record().is_some_and(|record| !is_recorded(record, reply));
+    if reasons.is_empty() && missing {
         let newest = "rule 6: it is not in the in-sync set of the newest record that a node knows";
         reasons.push(newest.to_owned());
     }
@@ -167,4 +172,4 @@ fn standbys(cluster: &Cluster) -> impl Iterator<Item = &NodeView> {
 
 #[cfg(test)]
 #[path = "ha_standing_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -35,7 +35,7 @@ fn standby(node: u32, flush_lsn: u64, record: ClusterState) -> NodeView {
     view(node, Ok(reply))
 }
 
-fn view(node: u32, answer: Result<StatusReply, &str>) -> NodeView {
+pub(crate) fn view(node: u32, answer: Result<StatusReply, &str>) -> NodeView {
     NodeView {
         node,
         host: "h".to_owned(),
