@@ -25,6 +25,15 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, future).await.expect("done in time")
 }
 
+async fn until(done: impl Fn() -> bool) {
+    within(async {
+        while !done() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 fn auth(cluster: u128) -> RpcAuth {
     RpcAuth::new(ClusterId(cluster), "s3cret").unwrap()
 }
@@ -279,12 +288,7 @@ async fn a_checkpoint_arrives_whole_and_replaces_an_interrupted_one() {
     let (lsn, epoch, history) = (Lsn(4096), Epoch(513), history());
     assert_eq!(seed, Seed { path: partial.clone(), lsn, epoch, history, files: 4, bytes });
     assert_eq!(content(&partial), files);
-    within(async {
-        while std::fs::read_dir(giver.path()).unwrap().next().is_some() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| std::fs::read_dir(giver.path()).unwrap().next().is_none()).await;
     remove_partial(taker.path()).await.unwrap();
     remove_partial(taker.path()).await.unwrap();
     assert!(!partial.exists());
@@ -390,20 +394,7 @@ async fn only_so_many_checkpoints_are_given_at_once() {
     let refused = source.start(request()).expect_err("a third is refused");
     assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
     drop((first, second));
-    let third = within(async {
-        loop {
-            match source.start(request()) {
-                Ok(third) => return third,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    });
-    let _third = third.await;
+    until(|| source.start(request()).is_ok()).await;
     // The first two may not even have begun when their place is free again.
-    within(async {
-        while made.load(Ordering::SeqCst) < 3 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    until(|| made.load(Ordering::SeqCst) == 3).await;
 }
