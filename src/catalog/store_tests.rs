@@ -136,15 +136,16 @@ fn a_checkpoint_opens_at_exactly_its_position() {
     assert_eq!(followed.catalog.digest().unwrap(), node.catalog.digest().unwrap());
 }
 
-/// The files as a killed process would leave them.
-fn copy_files(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+/// The files as a killed process would leave them. One may be removed while they are copied.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         if entry.file_name() != "LOCK" {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
         }
     }
+    Ok(())
 }
 
 #[test]
@@ -152,14 +153,14 @@ fn a_kill_leaves_on_disk_exactly_what_was_flushed() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     let mut node = TestNode::bootstrapped(RocksStore::open(&at("catalog")).unwrap());
-    copy_files(&at("catalog"), &at("before"));
+    copy_files(&at("catalog"), &at("before")).unwrap();
     let flushed = node.catalog.flush().unwrap();
     for name in ["a", "b", "c"] {
         let mut t = node.catalog.begin();
         ddl::create_table(&mut t, &table(name)).unwrap();
         node.commit(t).unwrap();
     }
-    copy_files(&at("catalog"), &at("after"));
+    copy_files(&at("catalog"), &at("after")).unwrap();
     for (name, expected) in [("before", Lsn::ZERO), ("after", flushed)] {
         let found = Catalog::open(Arc::new(RocksStore::open(&at(name)).unwrap())).unwrap();
         assert_eq!(found.applied_lsn(), expected, "{name}");
@@ -188,8 +189,8 @@ fn eventually_copied(directory: &Path, name: &str) -> PathBuf {
         let (from, to) = (directory.join(name), directory.join(format!("copy{n}")));
         let before = listed(&from);
         std::thread::sleep(Duration::from_millis(10));
-        copy_files(&from, &to);
-        if holds_tables(&before) && listed(&from) == before {
+        let copied = copy_files(&from, &to).is_ok();
+        if copied && holds_tables(&before) && listed(&from) == before {
             return to;
         }
     }

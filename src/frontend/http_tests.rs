@@ -47,7 +47,7 @@ async fn fetch(address: SocketAddr, method: &str, path: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     let read = stream.read_to_string(&mut answer);
-    tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().unwrap();
     answer
 }
 

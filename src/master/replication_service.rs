@@ -115,3 +115,7 @@ impl Exchange {
 #[cfg(test)]
 #[path = "replication_service_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "seeding_tests.rs"]
+mod seeding_tests;

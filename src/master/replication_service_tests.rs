@@ -1,10 +1,8 @@
-//! Transport and seeding between two servers on loopback.
+//! The transport between two servers on loopback.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -12,20 +10,18 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 
-use super::super::seed::CheckpointDir;
-use super::super::seed_fetch::{Error as SeedError, Fetch, Seed, fetch, remove_partial};
 use super::super::transport::{PeerAddress, Transport, connect};
 use super::*;
 use crate::runtime::Net;
-use crate::types::{ClusterId, Epoch, Incarnation, Lsn, Member, Message, TimelineHistory};
+use crate::types::{ClusterId, Epoch, Incarnation, Lsn, Member, Message};
 
-const BOUND: Duration = Duration::from_secs(20);
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
-async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(BOUND, future).await.expect("done in time")
 }
 
-async fn until(done: impl Fn() -> bool) {
+pub(crate) async fn until(done: impl Fn() -> bool) {
     within(async {
         while !done() {
             tokio::task::yield_now().await;
@@ -34,15 +30,15 @@ async fn until(done: impl Fn() -> bool) {
     .await;
 }
 
-fn auth(cluster: u128) -> RpcAuth {
+pub(crate) fn auth(cluster: u128) -> RpcAuth {
     RpcAuth::new(ClusterId(cluster), "s3cret").unwrap()
 }
 
-fn node(number: u8) -> NodeId {
+pub(crate) fn node(number: u8) -> NodeId {
     NodeId::new(number).unwrap()
 }
 
-fn member(number: u8) -> Member {
+pub(crate) fn member(number: u8) -> Member {
     Member { node: node(number), incarnation: Incarnation(u64::from(number)) }
 }
 
@@ -50,13 +46,13 @@ fn envelope(to: u8, message: Message) -> Envelope {
     Envelope { cluster: ClusterId(1), from: member(1), to: node(to), message }
 }
 
-fn no_seeds() -> SeedSource {
+pub(crate) fn no_seeds() -> SeedSource {
     SeedSource::new(Arc::new(|_, _| Err(Status::unavailable("no checkpoint here"))))
 }
 
 /// A node's server; dropped with its task.
-struct TestServer {
-    address: PeerAddress,
+pub(crate) struct TestServer {
+    pub(crate) address: PeerAddress,
     intake: Arc<Intake>,
     inbox: mpsc::Receiver<Envelope>,
     task: JoinHandle<()>,
@@ -79,7 +75,7 @@ async fn serve(number: u8, listener: TcpListener, seeds: SeedSource) -> TestServ
     TestServer { address, intake, inbox, task }
 }
 
-async fn serve_anywhere(number: u8, seeds: SeedSource) -> TestServer {
+pub(crate) async fn serve_anywhere(number: u8, seeds: SeedSource) -> TestServer {
     serve(number, TcpListener::bind("127.0.0.1:0").await.unwrap(), seeds).await
 }
 
@@ -103,6 +99,23 @@ async fn send_until_heard(transport: &Transport, server: &mut TestServer, to: u8
         assert!(attempt < 400, "nothing arrived");
     }
     unreachable!("the loop ends by return or panic")
+}
+
+/// What was under way when a connection ended is lost; whoever needs it sends again.
+async fn send_until_received(
+    transport: &Transport,
+    message: &Envelope,
+    inbox: &mut mpsc::Receiver<Envelope>,
+) -> Envelope {
+    within(async {
+        loop {
+            transport.send(message.clone());
+            if let Ok(received) = tokio::time::timeout(BOUND / 6, inbox.recv()).await {
+                return received.expect("the node has not stopped");
+            }
+        }
+    })
+    .await
 }
 
 #[tokio::test]
@@ -137,11 +150,9 @@ async fn a_record_of_the_greatest_length_passes() {
     let records = vec![7; 64 << 20];
     let (epoch, from, commit_lsn) = (Epoch(257), Lsn(0), Lsn(0));
     let sent_at = crate::types::Instant(0);
-    transport.send(envelope(2, Message::Append { epoch, from, records, commit_lsn, sent_at }));
-    let received = within(second.inbox.recv()).await.unwrap();
-    assert!(
-        matches!(received.message, Message::Append { records, .. } if records.len() == 64 << 20)
-    );
+    let longest = envelope(2, Message::Append { epoch, from, records, commit_lsn, sent_at });
+    let received = send_until_received(&transport, &longest, &mut second.inbox).await;
+    assert!(received == longest, "it arrived as it was sent");
 }
 
 #[tokio::test]
@@ -179,8 +190,7 @@ async fn a_node_that_is_no_peer_is_answered_on_its_own_stream() {
     first.set_peers([(node(2), second.address.clone())].into());
     within(send_until_heard(&first, &mut second, 2)).await;
     let answer = envelope(1, Message::Inquiry { attempt: 7 });
-    knows_nobody.send(answer.clone());
-    assert_eq!(within(heard.recv()).await.unwrap(), answer);
+    assert_eq!(send_until_received(&knows_nobody, &answer, &mut heard).await, answer);
 }
 
 async fn exchange_status(server: &TestServer, auth: &RpcAuth, message: v1::Envelope) -> Status {
@@ -220,181 +230,4 @@ async fn streams_end_when_the_node_stops() {
     let message = v1::Envelope::from(envelope(2, Message::Inquiry { attempt: 1 }));
     let ended = exchange_status(&server, &auth(1), message).await;
     assert_eq!(ended.code(), tonic::Code::Unavailable);
-}
-
-fn history() -> TimelineHistory {
-    TimelineHistory::from_entries(vec![(Epoch(257), Lsn(8)), (Epoch(513), Lsn(64))]).unwrap()
-}
-
-/// Makes checkpoints under `directory`, each in a directory of its own.
-fn checkpoints(directory: &Path, files: Vec<(String, Vec<u8>)>) -> (SeedSource, Arc<AtomicU32>) {
-    let made = Arc::new(AtomicU32::new(0));
-    let (directory, count) = (directory.to_owned(), Arc::clone(&made));
-    let source = SeedSource::new(Arc::new(move |from, epoch| {
-        assert_eq!((from, epoch), (member(1), Epoch(257)));
-        let number = count.fetch_add(1, Ordering::SeqCst);
-        let path = directory.join(format!("checkpoint{number}"));
-        std::fs::create_dir(&path).unwrap();
-        for (name, data) in &files {
-            std::fs::write(path.join(name), data).unwrap();
-        }
-        Ok(CheckpointDir { path, lsn: Lsn(4096), history: history(), epoch: Epoch(513) })
-    }));
-    (source, made)
-}
-
-async fn fetch_into(address: &PeerAddress, data_dir: &Path) -> Result<Seed, SeedError> {
-    within(fetch(Fetch {
-        address,
-        auth: &auth(1),
-        from: member(1),
-        epoch: Epoch(257),
-        data_dir,
-        stall_max: BOUND,
-    }))
-    .await
-}
-
-fn content(directory: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<_> = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            (name, std::fs::read(path).unwrap())
-        })
-        .collect();
-    files.sort();
-    files
-}
-
-#[tokio::test]
-async fn a_checkpoint_arrives_whole_and_replaces_an_interrupted_one() {
-    let giver = tempfile::tempdir().unwrap();
-    let taker = tempfile::tempdir().unwrap();
-    let files: Vec<(String, Vec<u8>)> = vec![
-        ("000007.sst".to_owned(), (0..1_000_000_u32).map(|n| (n % 251) as u8).collect()),
-        ("CURRENT".to_owned(), b"MANIFEST-1\n".to_vec()),
-        ("EMPTY".to_owned(), Vec::new()),
-        ("EXACT".to_owned(), vec![3; 512 << 10]),
-    ];
-    let (source, _) = checkpoints(giver.path(), files.clone());
-    let server = serve_anywhere(2, source).await;
-    let partial = taker.path().join("seed.partial");
-    std::fs::create_dir(&partial).unwrap();
-    std::fs::write(partial.join("stale"), b"x").unwrap();
-    let seed = fetch_into(&server.address, taker.path()).await.unwrap();
-    let bytes = files.iter().map(|(_, data)| data.len() as u64).sum();
-    let (lsn, epoch, history) = (Lsn(4096), Epoch(513), history());
-    assert_eq!(seed, Seed { path: partial.clone(), lsn, epoch, history, files: 4, bytes });
-    assert_eq!(content(&partial), files);
-    until(|| std::fs::read_dir(giver.path()).unwrap().next().is_none()).await;
-    remove_partial(taker.path()).await.unwrap();
-    remove_partial(taker.path()).await.unwrap();
-    assert!(!partial.exists());
-}
-
-#[tokio::test]
-async fn refusals_say_why_and_leave_only_the_partial_directory() {
-    let taker = tempfile::tempdir().unwrap();
-    std::fs::write(taker.path().join("kept"), b"x").unwrap();
-    let server = serve_anywhere(2, no_seeds()).await;
-    let refused = fetch_into(&server.address, taker.path()).await.unwrap_err();
-    assert!(refused.to_string().contains("no checkpoint here"), "{refused}");
-    let nobody = PeerAddress { host: "127.0.0.1".to_owned(), rpc_port: 1 };
-    let refused = fetch_into(&nobody, taker.path()).await.unwrap_err();
-    assert!(matches!(refused, SeedError::Connect { .. }), "{refused}");
-    assert_eq!(std::fs::read(taker.path().join("kept")).unwrap(), b"x");
-    let names: Vec<PathBuf> =
-        std::fs::read_dir(taker.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(names.len(), 2, "{names:?}");
-}
-
-/// A giver that says whatever a test wants, then ends.
-struct Liar {
-    chunks: Vec<v1::seed_chunk::Part>,
-}
-
-#[tonic::async_trait]
-impl Replication for Liar {
-    type ExchangeStream = BoxStream<'static, Result<v1::Envelope, Status>>;
-    type SeedStream = ReceiverStream<Result<v1::SeedChunk, Status>>;
-
-    async fn exchange(
-        &self,
-        _: Request<Streaming<v1::Envelope>>,
-    ) -> Result<Response<Self::ExchangeStream>, Status> {
-        Err(Status::unimplemented("seeds only"))
-    }
-
-    async fn seed(
-        &self,
-        _: Request<v1::SeedRequest>,
-    ) -> Result<Response<Self::SeedStream>, Status> {
-        let (sender, receiver) = mpsc::channel(self.chunks.len() + 1);
-        for part in self.chunks.clone() {
-            sender.try_send(Ok(v1::SeedChunk { part: Some(part) })).unwrap();
-        }
-        Ok(Response::new(ReceiverStream::new(receiver)))
-    }
-}
-
-async fn fetch_from_liar(chunks: Vec<v1::seed_chunk::Part>, data_dir: &Path) -> SeedError {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rpc_port = listener.local_addr().unwrap().port();
-    let serving = server_builder()
-        .add_service(ReplicationServer::new(Liar { chunks }))
-        .serve_with_incoming(TcpListenerStream::new(listener));
-    let task = tokio::spawn(async move { serving.await.unwrap() });
-    let address = PeerAddress { host: "127.0.0.1".to_owned(), rpc_port };
-    let fetched = fetch_into(&address, data_dir).await;
-    task.abort();
-    fetched.unwrap_err()
-}
-
-#[tokio::test]
-async fn a_transfer_that_is_cut_or_changed_is_not_believed() {
-    use v1::seed_chunk::Part;
-    let start = || Part::Start(v1::SeedStart { epoch: 257, lsn: 8, history: Vec::new() });
-    let file = |name: &str, last| {
-        Part::File(v1::SeedFile { name: name.to_owned(), data: b"data".to_vec(), last })
-    };
-    let end = |files, crc32c| Part::End(v1::SeedEnd { files, crc32c });
-    let crc = crc32c::crc32c(b"data");
-    let rows = [
-        (vec![start(), file("a", true)], "before its last piece"),
-        (vec![start(), file("a", true), end(2, crc)], "1 files came, 2 were sent"),
-        (vec![start(), file("a", true), end(1, crc ^ 1)], "checksum"),
-        (vec![start(), file("a", false), end(1, crc)], "inside file a"),
-        (vec![start(), file("a", false), file("b", true)], "begins inside a"),
-        (vec![start(), file("../a", true)], "file name"),
-        (vec![start(), file("", true)], "file name"),
-        (vec![start(), start()], "starts twice"),
-        (vec![file("a", true)], "before the start"),
-        (vec![end(0, 0)], "before it starts"),
-    ];
-    let taker = tempfile::tempdir().unwrap();
-    for (chunks, why) in rows {
-        let error = fetch_from_liar(chunks, taker.path()).await;
-        assert!(matches!(error, SeedError::Damaged { .. }), "{error}");
-        assert!(error.to_string().contains(why), "{error}: {why}");
-    }
-    let twice = vec![start(), file("a", true), file("a", true)];
-    assert!(matches!(fetch_from_liar(twice, taker.path()).await, SeedError::Io { .. }));
-}
-
-#[tokio::test]
-async fn only_so_many_checkpoints_are_given_at_once() {
-    let giver = tempfile::tempdir().unwrap();
-    let large = vec![("large".to_owned(), vec![1; 8 << 20])];
-    let (source, made) = checkpoints(giver.path(), large);
-    let request = || v1::SeedRequest { from: Some(member(1).into()), epoch: 257 };
-    let first = source.start(request()).unwrap();
-    let second = source.start(request()).unwrap();
-    let refused = source.start(request()).expect_err("a third is refused");
-    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-    drop((first, second));
-    until(|| source.start(request()).is_ok()).await;
-    // The first two may not even have begun when their place is free again.
-    until(|| made.load(Ordering::SeqCst) == 3).await;
 }

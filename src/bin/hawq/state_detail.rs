@@ -324,9 +324,12 @@ pub fn standby_details(reply: &StatusReply) -> Vec<Line> {
 pub fn why_no_primary(cluster: &Cluster) -> String {
     let answered = cluster.nodes.iter().filter(|view| view.answer.is_ok()).count();
     let asked = cluster.nodes.len();
-    let closed = cluster.nodes.iter().filter_map(NodeView::reply).find(|r| r.role == "primary");
-    if let Some(reply) = closed {
+    let in_role = |role| cluster.nodes.iter().filter_map(NodeView::reply).find(|r| r.role == role);
+    if let Some(reply) = in_role("primary") {
         return format!("node {} is primary and closed: {}", number(reply), reply.closed_reason);
+    }
+    if let Some(reply) = in_role("taking-over") {
+        return format!("node {} is taking over: {}", number(reply), reply.closed_reason);
     }
     let Some(record) = cluster.record() else {
         return format!("no node of {asked} answers; start one with \"hawq start master\"");

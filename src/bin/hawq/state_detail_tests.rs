@@ -214,15 +214,19 @@ fn whoever_misses_the_coordinator_is_named() {
 }
 
 #[test]
-fn a_closed_primary_gives_its_reason() {
-    let closed = StatusReply {
-        open: false,
-        closed_reason: "waiting for standby 2".to_owned(),
-        ..reply(1, "primary")
-    };
-    let cluster = Cluster { nodes: vec![view(1, Ok(closed))] };
-    assert!(cluster.primary().is_none());
-    assert_eq!(why_no_primary(&cluster), "node 1 is primary and closed: waiting for standby 2");
+fn who_is_not_open_or_takes_over_gives_its_reason() {
+    for (role, open, why) in [
+        ("primary", false, "node 1 is primary and closed: waiting for standby 2"),
+        ("taking-over", false, "node 1 is taking over: waiting for standby 2"),
+        // From itself: its sessions stay.
+        ("taking-over", true, "node 1 is taking over: waiting for standby 2"),
+    ] {
+        let closed_reason = "waiting for standby 2".to_owned();
+        let reply = StatusReply { open, closed_reason, ..reply(1, role) };
+        let cluster = Cluster { nodes: vec![view(1, Ok(reply))] };
+        assert!(cluster.primary().is_none());
+        assert_eq!(why_no_primary(&cluster), why);
+    }
 }
 
 #[test]

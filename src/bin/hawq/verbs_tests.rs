@@ -57,10 +57,12 @@ impl Home {
         self.0.path().join("logs").display().to_string()
     }
 
-    /// The messages of the one log file, with their levels.
+    /// The messages of the log files (two around midnight), with their levels.
     fn messages(&self) -> Vec<String> {
-        let file = fs::read_dir(self.0.path().join("logs")).unwrap().next().unwrap().unwrap();
-        let text = fs::read_to_string(file.path()).unwrap();
+        let files = fs::read_dir(self.0.path().join("logs")).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
         let message = |line: &str| line.split_once("-[").map(|parts| format!("[{}", parts.1));
         text.lines().filter_map(message).collect()
     }
@@ -120,9 +122,13 @@ pub(crate) fn progress(text: &str, finished: bool, ok: bool) -> Progress {
     Progress { text: text.to_owned(), level: level.to_owned(), finished, ok, unknown: false }
 }
 
-/// Nobody listens there any more.
-pub(crate) async fn dead_address() -> SocketAddr {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// Refuses connections until the process ends: bound, so that nobody else gets it, but deaf.
+pub(crate) fn dead_address() -> SocketAddr {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 #[tokio::test]
@@ -171,7 +177,7 @@ async fn state_asks_every_node_and_those_that_they_name() {
 async fn state_says_why_when_nobody_serves() {
     let standby = FakeNode::saying(reply(2, "in-sync"));
     let second = standby.serve().await;
-    let first = dead_address().await;
+    let first = dead_address();
     standby.reply.lock().unwrap().record = record(&[(1, first), (2, second)]);
     // Accepts connections and never answers, as a stopped process does.
     let frozen = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -216,7 +222,13 @@ async fn a_digest_is_only_what_was_asked_for_and_no_sign_of_life() {
         cluster.nodes.iter().map(|view| Some(view.reply()?.digest.clone())).collect()
     };
     assert_eq!(digests(&cluster), [Some(String::new()), Some(String::new())]);
-    cluster.add_digests(&home.environment().access(), Duration::from_millis(500)).await;
+    // The slow one never answers; the other one does, sooner or later.
+    for bound in [500, 5_000, 50_000].map(Duration::from_millis) {
+        cluster.add_digests(&home.environment().access(), bound).await;
+        if digests(&cluster)[0] != Some(String::new()) {
+            break;
+        }
+    }
     assert_eq!(digests(&cluster), [Some("abc".to_owned()), Some(String::new())]);
 }
 
@@ -253,7 +265,7 @@ async fn activation_shows_progress_and_rewrites_the_site_file() {
         ..FakeNode::saying(reply(2, "in-sync"))
     };
     let second = standby.serve().await;
-    let first = dead_address().await;
+    let first = dead_address();
     let peers = format!("{},{}", peer(1, first), peer(2, second));
     let site = [
         ("hawq_master_address_host", "mdw"),
@@ -342,7 +354,7 @@ async fn a_standby_that_dies_while_it_takes_over_is_not_a_success() {
 
 #[tokio::test]
 async fn without_a_standby_there_is_nothing_to_activate() {
-    let first = dead_address().await;
+    let first = dead_address();
     let home = Home::new(&peer(1, first), &[], SECRET);
     let options = home.activate("");
     let done = activate::run_in(home.environment(), &options, Object::Standby).await.unwrap();
@@ -357,7 +369,7 @@ async fn without_a_standby_there_is_nothing_to_activate() {
 async fn a_pause_is_asked_of_a_standby_when_the_primary_is_gone() {
     let standby = FakeNode::saying(reply(2, "in-sync"));
     let second = standby.serve().await;
-    let first = dead_address().await;
+    let first = dead_address();
     standby.reply.lock().unwrap().record = record(&[(1, first), (2, second)]);
     let home = Home::new(&format!("{},{}", peer(1, first), peer(2, second)), &[], SECRET);
     for paused in [true, true, false] {

@@ -184,7 +184,6 @@ impl Node {
         if entry.priority == 0 {
             return None;
         }
-        let yielded = self.yielded_until.unwrap_or(Instant(0));
         // Staggered: those with a higher priority go first; the swap decides in any case.
         let before = record.members.iter().filter(|(node, other)| {
             **node != self.me.node
@@ -195,7 +194,7 @@ impl Node {
         let stagger = self.settings.lease / 5 * u32::try_from(before.count()).unwrap_or(0);
         // While takeovers are paused it looks at the record now and then instead.
         let looks = if self.paused() { self.looks_at } else { Instant(0) };
-        let free = self.promise.until().max(self.silent_at()).max(yielded);
+        let free = self.promise.until().max(self.silent_at());
         Some(free.after(stagger).max(looks).max(self.limited_until))
     }
 

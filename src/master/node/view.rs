@@ -13,7 +13,7 @@ pub struct NodeView {
     pub role: NodeRole,
     /// It serves: a primary that has opened, also while it takes over from itself.
     pub open: bool,
-    /// Why it does not serve; empty when it does.
+    /// Why it does not serve, or why statements wait while sessions stay; empty when it serves.
     pub closed_reason: String,
     pub epoch: Epoch,
     pub promised: Epoch,
@@ -89,7 +89,7 @@ impl Node {
             me: self.me,
             role: self.shown_role(),
             open: self.open,
-            closed_reason: if self.open { String::new() } else { self.closed_reason() },
+            closed_reason: self.closed_reason(),
             epoch: self.control.followed,
             promised: self.control.promised,
             write_lsn: self.log.end,
@@ -144,8 +144,10 @@ impl Node {
         }
     }
 
+    /// Also while sessions stay open and the node takes over from itself.
     fn closed_reason(&self) -> String {
         match &self.role {
+            Role::Primary(_) if self.open => String::new(),
             Role::Joining { closed, .. } => closed.clone(),
             Role::Following(_) if self.removed() => "removed from the cluster".to_owned(),
             Role::Following(follow) => format!("standby of node {}", follow.primary.node),
