@@ -46,6 +46,8 @@ demo-stop:
 
 # Everything that continuous integration runs.
 test: check
+	cargo test --no-run --lib --bins --test e2e --test tidy
+	sync # Otherwise the first tests wait for what the build has written.
 	cargo test --no-fail-fast --lib --bins --test e2e --test tidy
 	$(KERNEL) $(KERNEL_TEST) $(SIM_ARGS)
 	$(KERNEL) $(KERNEL_TEST) $(MODEL_ARGS)

@@ -4,10 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
 use super::fence_file::replace_durably;
+use crate::runtime::lock_file;
 
 const LOCK_NAME: &str = "agent.lock";
 const AGENT_NAME: &str = "agent.json";
@@ -56,7 +57,7 @@ impl DataDirectory {
             .write(true)
             .open(&lock_path)
             .map_err(|source| failed("open", &lock_path, source))?;
-        let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        let mut lock = match lock_file(file) {
             Ok(lock) => lock,
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
                 let pid = fs::read_to_string(&lock_path).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! A cluster that `hawq demo` has started: its nodes, the ways to kill and to ask them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,18 +11,29 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::machine::{HAWQ, child_of, clean, end, end_all_of, free_port, psql};
+use crate::digests::digests;
+use crate::machine::{HAWQ, child_of, clean, end, end_all_of, free_ports, is_alive, psql};
+pub use crate::node::Node;
 use crate::run::{Outcome, Running, attempt, run};
 use crate::session::Session;
 use crate::traces::complaints;
 use crate::wait::{eventually, eventually_soon, seconds};
 
 /// A cluster is given this long to come up, to fail over, to be in sync again.
-pub const READY: std::time::Duration = std::time::Duration::from_secs(60);
+pub const READY: std::time::Duration = std::time::Duration::from_secs(180);
+
+/// For clusters of tests that are not about how soon something is noticed: a machine that stands
+/// still for a second or two loses no lease, and a slow disk is not given up.
+pub const PATIENT: [(&str, &str); 2] = [("ha_lease", "3s"), ("ha_disk_timeout", "60s")];
 
 /// Standbys in sync with this reign: `gp_master_mirroring` is a row of the catalog, which a primary
 /// that has just opened still has from the reign before.
 pub const IN_SYNC: &str = "select count(*) from pg_stat_replication where sync_state = 'sync'";
+
+/// Ports that a cluster may take.
+const PORTS: u16 = 24;
+/// True of the machine, whatever the test.
+const SLOW_DISK: &str = "the log device has not completed a flush within ha_disk_timeout";
 
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
@@ -34,49 +44,6 @@ pub struct Shape {
 impl Default for Shape {
     fn default() -> Shape {
         Shape { standbys: 1, segments: 2 }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub struct Node {
-    pub name: String,
-    pub kind: String,
-    /// `None` while it does not run.
-    pub pid: Option<i32>,
-    pub supervisor_pid: Option<i32>,
-    #[serde(default)]
-    pub pg_port: u16,
-    #[serde(default)]
-    pub rpc_port: u16,
-    pub data_dir: PathBuf,
-    pub log: PathBuf,
-}
-
-impl Node {
-    /// What to kill, in this order: the supervisor first.
-    pub fn pids(&self) -> Vec<i32> {
-        self.supervisor_pid.into_iter().chain(self.pid).collect()
-    }
-
-    /// Adds a setting to its `hawq-site.xml`, for its next start.
-    pub fn set(&self, name: &str, value: &str) {
-        let path = self.site();
-        let text = fs::read_to_string(&path).expect("hawq-site.xml");
-        let (before, after) = text.rsplit_once("</configuration>").expect("the end");
-        let property = format!("<property><name>{name}</name><value>{value}</value></property>");
-        fs::write(&path, format!("{before}{property}</configuration>{after}")).expect("written");
-    }
-
-    /// Another value for what has this one there.
-    pub fn reset(&self, before: &str, value: &str) {
-        let text = fs::read_to_string(self.site()).expect("hawq-site.xml");
-        let (before, after) = [before, value].map(|it| format!("<value>{it}</value>")).into();
-        let text = text.replace(&before, &after);
-        fs::write(self.site(), text).expect("written");
-    }
-
-    fn site(&self) -> PathBuf {
-        self.data_dir.parent().expect("the node's folder").join("etc/hawq-site.xml")
     }
 }
 
@@ -92,6 +59,7 @@ pub struct Cluster {
     pub port: u16,
     /// The rules take over, not a person.
     automatic: bool,
+    settings: Vec<(&'static str, &'static str)>,
     /// Parts of the errors that a test means its nodes to log.
     allowed: RefCell<Vec<&'static str>>,
 }
@@ -99,30 +67,37 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster in manual mode.
     pub fn start(shape: Shape) -> Cluster {
-        Cluster::begin(shape, false)
+        Cluster::begin(shape, false, &PATIENT[1..])
     }
 
-    /// A cluster that fails over by itself.
+    /// A cluster that fails over by itself, patiently.
     pub fn automatic(shape: Shape) -> Cluster {
-        Cluster::begin(shape, true)
+        Cluster::begin(shape, true, &PATIENT)
     }
 
-    fn begin(shape: Shape, automatic: bool) -> Cluster {
+    /// A cluster that fails over by itself, as fast as it does unless told otherwise.
+    pub fn automatic_by_default(shape: Shape) -> Cluster {
+        Cluster::begin(shape, true, &[])
+    }
+
+    fn begin(shape: Shape, automatic: bool, settings: &[(&'static str, &'static str)]) -> Cluster {
         let folder = tempfile::Builder::new().prefix("aerie-e2e").tempdir().expect("directory");
-        let allowed = RefCell::default();
-        let cluster = Cluster { folder, shape, port: free_port(), automatic, allowed };
+        let (allowed, settings) = (RefCell::default(), settings.to_vec());
+        let port = free_ports(PORTS);
+        let cluster = Cluster { folder, shape, port, automatic, settings, allowed };
+        cluster.may_log(SLOW_DISK);
         cluster.demo().expect("hawq demo");
         cluster
     }
 
     /// Starts the cluster, or starts it again.
     pub fn demo(&self) -> Outcome {
-        run(&mut self.demo_command(), seconds(120))
+        run(&mut self.demo_command(), seconds(300))
     }
 
     pub fn stop(&self) -> Result<Outcome, String> {
         let mut command = self.hawq_program();
-        attempt(command.args(["demo", "stop", "--dir"]).arg(self.dir()), seconds(60))
+        attempt(command.args(["demo", "stop", "--dir"]).arg(self.dir()), seconds(180))
     }
 
     /// Errors with this in them are no surprise; any other in a node's log fails the test.
@@ -142,6 +117,11 @@ impl Cluster {
         command.args(["--segments", &self.shape.segments.to_string()]);
         if !self.automatic {
             command.arg("--manual");
+        }
+        if !self.dir().join("cluster.json").exists() {
+            for (name, value) in &self.settings {
+                command.args(["--set", &format!("{name}={value}")]);
+            }
         }
         command
     }
@@ -249,9 +229,34 @@ impl Cluster {
         run(self.command(HAWQ).args(arguments), seconds(120))
     }
 
-    /// `psql` at the current primary: unaligned, rows only.
+    /// `psql` at the current primary: unaligned, rows only. Again where it fails: the primary may
+    /// change at any moment, so what is committed by it must be no harm twice.
+    #[track_caller]
     pub fn psql(&self, sql: &str) -> String {
-        psql(self.primary().pg_port, sql).expect(sql)
+        eventually(sql, READY, || {
+            let said = psql(self.primary().pg_port, sql);
+            if said.ok() { Ok(said.stdout) } else { Err(format!("{said:?}")) }
+        })
+    }
+
+    /// `hawq activate standby` as a person types it: again where somebody did not answer in time,
+    /// and only there.
+    #[track_caller]
+    pub fn activate(&self) {
+        const AGAIN: [&str; 4] =
+            ["not answer", "have answered", "segments follow epoch", "run the command again"];
+        let mut typed = false;
+        eventually("activate", READY, || {
+            let said = self.hawq(&["activate", "standby", "-a"]);
+            let text = format!("{}{}", said.stdout, said.stderr);
+            if said.ok() || typed && text.contains("is the primary already") {
+                return Ok(());
+            }
+            let answered = !text.contains("no standby answers");
+            assert!(!answered || AGAIN.iter().any(|part| text.contains(part)), "{said:#?}");
+            typed = true;
+            Err(text)
+        });
     }
 
     pub fn restart(&self, name: &str) -> Outcome {
@@ -260,7 +265,7 @@ impl Cluster {
 
     /// With these in the environment of the node's processes.
     pub fn restart_with(&self, name: &str, variables: &[(&str, &str)]) -> Outcome {
-        run(self.restart_command(name).envs(variables.iter().copied()), seconds(120))
+        run(self.restart_command(name).envs(variables.iter().copied()), seconds(300))
     }
 
     /// Until its process runs, whether it serves or waits for others.
@@ -269,7 +274,9 @@ impl Cluster {
         let begun = Running::start(&mut self.restart_command(name)).expect("hawq demo restart");
         eventually_soon("a new process", READY, || {
             let now = self.node(name).pids();
-            let runs = now.iter().all(|pid| !before.contains(pid));
+            // The command writes the others' processes anew meanwhile: no process is none yet.
+            let is_new = |pid: &i32| !before.contains(pid) && is_alive(*pid);
+            let runs = !now.is_empty() && now.iter().all(is_new);
             if runs { Ok(()) } else { Err(format!("{name}: {before:?}, then {now:?}")) }
         });
         drop(begun);
@@ -298,14 +305,16 @@ impl Cluster {
         format!("{}{}", outcome.stdout, outcome.stderr)
     }
 
-    /// Waits until the primary says that every standby is in sync.
+    /// Waits until the primary says that every standby that runs is in sync.
     pub fn synchronized(&self) -> Node {
         let sql = "select summary_state from gp_master_mirroring";
         eventually("Synchronized", READY, || {
             let primary = self.primary();
+            let others = self.other_masters(&primary);
+            let standbys = others.iter().filter(|node| node.pid.is_some_and(is_alive)).count();
             let (row, live) = (psql(primary.pg_port, sql), psql(primary.pg_port, IN_SYNC));
-            let in_sync =
-                row.stdout.trim() == "Synchronized" && live.ok() && live.stdout.trim() != "0";
+            let in_sync = row.stdout.trim() == "Synchronized"
+                && live.stdout.trim() == standbys.max(1).to_string();
             if in_sync { Ok(primary) } else { Err(format!("{row:?} {live:?}\n{}", self.report())) }
         })
     }
@@ -362,27 +371,4 @@ impl Drop for Cluster {
         assert!(stopped.ok(), "hawq demo stop: {stopped:#?}");
         assert!(left.is_empty(), "left behind by hawq demo stop: {left:#?}");
     }
-}
-
-/// Node → (LSN, digest), wherever `hawq state --json` has them.
-fn digests(state: &Value) -> BTreeMap<String, (String, String)> {
-    let mut found = BTreeMap::new();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), String::from);
-    let mut open = vec![state];
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Array(values) => open.extend(values),
-            Value::Object(fields) => {
-                if let (Some(digest), Some(lsn)) = (fields.get("digest"), fields.get("digest_lsn"))
-                    && !text(digest).is_empty()
-                {
-                    let name = ["name", "node", "member"].iter().find_map(|key| fields.get(*key));
-                    found.insert(name.map(text).unwrap_or_default(), (text(lsn), text(digest)));
-                }
-                open.extend(fields.values());
-            }
-            _ => {}
-        }
-    }
-    found
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::cluster::{IN_SYNC, READY};
+use crate::cluster::{IN_SYNC, PATIENT, READY};
 use crate::ensemble::Ensemble;
 use crate::fabric::Fabric;
 use crate::machine::{HAWQ, clean, end_all_of};
@@ -139,7 +139,9 @@ impl Hosts {
             ("unix_socket_directory", String::new()),
             ("hawq_rm_segment_heartbeat_interval", "1s".to_owned()),
             ("hawq_rm_segment_heartbeat_timeout", "10s".to_owned()),
+            ("ha_max_failovers_per_hour", "1000".to_owned()),
         ];
+        lines.extend(PATIENT.map(|(name, value)| (name, value.to_owned())));
         if host <= self.masters {
             lines.push(("aerie_node", host.to_string()));
             lines.push(("hawq_master_directory", data_dir));
@@ -153,6 +155,7 @@ impl Hosts {
             let temp = self.home(host).join("tmp").display().to_string();
             lines.push(("hawq_segment_temp_directory", temp));
         }
+        lines.retain(|(name, _)| !settings.iter().any(|(other, _)| other == name));
         lines.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let property = |(name, value): &(&str, String)| {
             format!("<property><name>{name}</name><value>{value}</value></property>\n")
@@ -230,12 +233,15 @@ impl Hosts {
         })
     }
 
-    /// The open primary, once every other master is in its in-sync set.
+    /// The open primary, once every other master that runs is in its in-sync set.
     pub fn synchronized(&self) -> u8 {
         eventually("Synchronized", READY, || {
             let session = self.connect(&self.every_master()).map_err(|it| format!("{it:?}"))?;
             let found = session.value(IN_SYNC).map_err(|it| format!("{it:?}"))?;
-            if found != "0" { Ok(()) } else { Err(format!("{found}\n{}", self.report())) }
+            let runs = |host: &u8| !self.processes(*host).is_empty();
+            let standbys = self.every_master().iter().filter(|host| runs(host)).count() - 1;
+            let all = found == standbys.max(1).to_string();
+            if all { Ok(()) } else { Err(format!("{found}\n{}", self.report())) }
         });
         self.primary()
     }

@@ -39,21 +39,28 @@ pub fn psql(port: u16, sql: &str) -> Outcome {
     run(&mut command, seconds(60))
 }
 
-/// A port that was free a moment ago, another each time. It lies below those that `hawq demo`
-/// takes, and below those that the system hands to clients: one of them could sit on the port of a
-/// node that is down.
+/// A port that was free a moment ago, another each time.
 pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of so many free ports in a row, others each time. They lie below those that the system
+/// hands to clients: one of them could sit on the port of a node that is down.
+pub fn free_ports(count: u16) -> u16 {
     const FIRST: u32 = 10_000;
     const SPAN: u32 = 5_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Another run on this machine begins elsewhere.
     let begin = std::process::id().wrapping_mul(997);
-    let mut candidates = (0..SPAN).map(|_| {
-        let next = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        u16::try_from(FIRST + next % SPAN).expect("a port")
+    let count = u32::from(count);
+    let mut candidates = (0..SPAN).filter_map(|_| {
+        let next = begin.wrapping_add(NEXT.fetch_add(count, Ordering::Relaxed)) % SPAN;
+        // A row ends before the range does.
+        (next + count <= SPAN).then(|| u16::try_from(FIRST + next).ok()).flatten()
     });
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    candidates.find(is_free).expect("a free port")
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let are_free = |first: &u16| (*first..).take(count as usize).all(is_free);
+    candidates.find(are_free).expect("free ports")
 }
 
 /// The command that a process was started with, with nothing of this test's environment.

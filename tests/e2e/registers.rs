@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::cluster::READY;
 use crate::history::{Operation, check};
 use crate::session::{Failure, Session};
-use crate::wait::{eventually, seconds, wait_a_moment};
+use crate::wait::{eventually, wait_a_moment};
 
 pub const REGISTERS: usize = 2;
 const CLIENTS: usize = 4;
@@ -32,12 +33,12 @@ pub struct Registers {
 
 impl Registers {
     pub fn start(connect: Connect) -> Registers {
-        let session = eventually("a primary", seconds(60), || {
-            connect().map_err(|failure| format!("{failure:?}"))
-        });
         for register in 0..REGISTERS {
-            let sql = format!("create table register_{register} (id int)");
-            session.execute(&sql).expect("create");
+            let sql = format!("create table if not exists register_{register} (id int)");
+            eventually("create", READY, || {
+                let created = connect().and_then(|session| session.execute(&sql));
+                created.map_err(|failure| format!("{failure:?}"))
+            });
         }
         let shared = Arc::new(Shared {
             connect,
@@ -63,7 +64,7 @@ impl Registers {
     /// Waits until `more` writes are acknowledged.
     pub fn eventually_write(&self, more: u64, report: impl Fn() -> String) {
         let wanted = self.acknowledged() + more;
-        eventually("acknowledged writes", seconds(90), || {
+        eventually("acknowledged writes", READY, || {
             let found = self.acknowledged();
             if found >= wanted { Ok(()) } else { Err(format!("{found}/{wanted}\n{}", report())) }
         });

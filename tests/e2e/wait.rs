@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(20);
+const LONG_PAUSE: Duration = Duration::from_millis(100);
 /// For what lasts only a moment; it costs the machine more.
 const SHORT_PAUSE: Duration = Duration::from_micros(500);
 
@@ -44,6 +45,9 @@ fn wait_for<T>(
 ) -> Result<T, String> {
     let start = Instant::now();
     loop {
+        // What lasts is looked at less often: the look itself may start processes.
+        let lasts = pause == PAUSE && start.elapsed() > Duration::from_secs(1);
+        let pause = if lasts { LONG_PAUSE } else { pause };
         match attempt() {
             Ok(value) => return Ok(value),
             Err(last) if start.elapsed() > limit => return Err(last),

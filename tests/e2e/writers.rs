@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, READY};
 use crate::session::{Failure, Session};
-use crate::wait::{eventually, seconds, wait_a_moment};
+use crate::wait::{eventually, wait_a_moment};
 
 /// What one client knows of its table `writer_N`, whose comment counts its commits.
 #[derive(Debug, Default)]
@@ -28,14 +28,13 @@ impl Writers {
     /// Starts `count` clients. They look for the primary on the masters' ports, again after every
     /// failure, as a program with a multi-host URL does.
     pub fn start(cluster: &Cluster, count: usize) -> Writers {
-        let session = Session::connect(cluster.primary().pg_port).expect("session");
         let ports: Vec<u16> = cluster.masters().iter().map(|node| node.pg_port).collect();
         let stop = Arc::new(AtomicBool::new(false));
         let created = Arc::new(std::sync::Mutex::new(Vec::new()));
         let mut writers = Writers { tallies: Vec::new(), stop, threads: Vec::new(), created };
         for number in 0..count {
             let table = format!("writer_{number}");
-            session.execute(&format!("create table {table} (id int)")).expect("create");
+            cluster.psql(&format!("create table if not exists {table} (id int)"));
             let tally = Arc::new(Tally::default());
             writers.tallies.push(Arc::clone(&tally));
             let (ports, stop) = (ports.clone(), Arc::clone(&writers.stop));
@@ -60,7 +59,7 @@ impl Writers {
     /// Waits until `more` further commits are acknowledged.
     pub fn eventually_commit(&self, more: u64, cluster: &Cluster) {
         let before = self.acknowledged();
-        eventually("commits", seconds(90), || {
+        eventually("commits", READY, || {
             let now = self.acknowledged();
             if now >= before + more { Ok(()) } else { Err(format!("{now}\n{}", cluster.report())) }
         });
@@ -72,11 +71,16 @@ impl Writers {
         let acknowledged: Vec<u64> =
             self.tallies.iter().map(|tally| tally.acknowledged.load(Ordering::SeqCst)).collect();
         let created = self.created.lock().expect("list").clone();
-        let session = Session::connect(cluster.primary().pg_port).expect("session");
+        let ask = |sql: &str| {
+            eventually(sql, READY, || {
+                let session = Session::connect(cluster.primary().pg_port);
+                session.and_then(|it| it.query(sql)).map_err(|failure| format!("{failure:?}"))
+            })
+        };
         for (number, tally) in self.tallies.iter().enumerate() {
             let sql = format!("select obj_description('writer_{number}'::regclass)");
-            let found = session.value(&sql).expect("comment");
-            let found: u64 = found.parse().unwrap_or(0);
+            let found = ask(&sql).into_iter().flatten().next();
+            let found: u64 = found.and_then(|text| text.parse().ok()).unwrap_or(0);
             let sent = tally.sent.load(Ordering::SeqCst);
             assert!(
                 found >= acknowledged[number] && found <= sent,
@@ -85,8 +89,7 @@ impl Writers {
             );
         }
         let sql = "select relname from pg_class where relname like 'made_%'";
-        let tables: Vec<String> =
-            session.query(sql).expect("tables").into_iter().flatten().collect();
+        let tables: Vec<String> = ask(sql).into_iter().flatten().collect();
         let lost: Vec<&String> = created.iter().filter(|name| !tables.contains(name)).collect();
         assert!(lost.is_empty(), "acknowledged tables are gone: {lost:?}");
     }

@@ -263,7 +263,11 @@ impl World {
         }
         let on_their_way = self.records_on_their_way();
         let records: Vec<&ClusterState> = on_their_way.chain([self.record()]).collect();
-        let keeps_it = |host: &Host| records.iter().all(|record| record.is_in_sync(host.member()));
+        // One that is down may come up with a doubtful tail, and waits for this disk then.
+        let sound = |host: &Host| host.node.is_some() && !host.storage.is_doubtful();
+        let keeps_it = |host: &Host| {
+            sound(host) && records.iter().all(|record| record.is_in_sync(host.member()))
+        };
         if !self.hosts.values().any(|host| host.id != id && keeps_it(host)) {
             return;
         }

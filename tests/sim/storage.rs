@@ -104,6 +104,11 @@ impl Storage {
         self.wal.as_mut().expect("the log is open while the node runs")
     }
 
+    /// Its log ends in what a crash may have torn, and nobody has told yet where it ends.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
     pub fn end(&self) -> Lsn {
         self.wal.as_ref().map_or(Lsn::ZERO, Wal::end)
     }

@@ -267,6 +267,14 @@ pub struct DemoRun {
     /// Return when the cluster is up instead of waiting for Ctrl-C.
     #[arg(long)]
     pub detach: bool,
+    /// A setting of every master of a new cluster; may be given more than once.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, Clone, Args)]

@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 /// Tests are not about how fast their machine is.
-const PATIENCE: u64 = if cfg!(test) { 10 } else { 1 };
+const PATIENCE: u64 = if cfg!(test) { 3 } else { 1 };
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(PATIENCE);
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2 * PATIENCE);
 /// Of calls that wait for something in the node: an admission, a clean stop.

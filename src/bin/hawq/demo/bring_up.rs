@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aerie::proto::v1::Mode;
+use aerie::runtime::config::{MasterSettings, Settings};
 use anyhow::Context;
 
 use super::layout::{HOST, Layout};
@@ -35,7 +36,7 @@ pub async fn run(
     let mut record = plan(layout, options)?;
     record.refresh(layout);
     record.write(layout)?;
-    layout.write_etc(&record)?;
+    layout.write_etc(&record, &options.settings)?;
     init_first(layout, &record)?;
     let names: Vec<String> = record
         .nodes
@@ -68,8 +69,12 @@ fn plan(layout: &Layout, options: &DemoRun) -> anyhow::Result<Record> {
     let root = layout.root().display();
     if layout.record_file().exists() {
         print(&format!("resuming the cluster in {root}"));
+        if !options.settings.is_empty() {
+            print("its settings stay as they are; change them with \"hawq config\"");
+        }
         return Record::read(layout);
     }
+    MasterSettings::new(&Settings::new(None, &options.settings, &|_| None)?)?;
     let others = fs::read_dir(layout.root())?
         .filter_map(Result::ok)
         .any(|entry| entry.file_name() != ".demo.lock");
@@ -240,12 +245,20 @@ fn has_majority(record: &Record) -> bool {
 async fn enable(layout: &Layout, record: &Record) -> anyhow::Result<()> {
     print("enabling automatic failover");
     let primary = wait_for_primary(layout, record).await?;
-    let client = rpc::connect(&primary, &access(layout, record)).await;
-    let client = client.map_err(|problem| anyhow::anyhow!("reach the primary: {problem}"))?;
-    let enabled = enable_at(client, Mode::Embedded).await;
-    let enabled = enabled.map_err(|problem| anyhow::anyhow!("enable: {problem}"))?;
-    anyhow::ensure!(enabled.ok, "automatic failover is not enabled: {}", enabled.text);
+    let deadline = Instant::now() + UP_TIMEOUT;
+    // A voter that was slow to answer once does not end the whole.
+    while let Err(reason) = enable_once(layout, record, &primary).await {
+        anyhow::ensure!(Instant::now() < deadline, "automatic failover is not enabled: {reason}");
+        tokio::time::sleep(POLL).await;
+    }
     wait_until_whole(layout, record).await
+}
+
+async fn enable_once(layout: &Layout, record: &Record, primary: &str) -> Result<(), String> {
+    let client = rpc::connect(primary, &access(layout, record)).await;
+    let client = client.map_err(|problem| problem.to_string())?;
+    let enabled = enable_at(client, Mode::Embedded).await.map_err(|problem| problem.to_string())?;
+    if enabled.ok { Ok(()) } else { Err(enabled.text) }
 }
 
 /// What the cluster still waits for.
@@ -329,11 +342,17 @@ mod tests {
             segments: 2,
             manual: false,
             detach: true,
+            settings: vec![("ha_lease".to_owned(), "1s".to_owned())],
         };
         let taken = std::net::TcpListener::bind((HOST, port)).unwrap();
         let refused = plan(&layout, &options).unwrap_err().to_string();
         assert_eq!(refused, format!("port {port} of {HOST} is taken; choose another with --port"));
         drop(taken);
+        for (name, value) in [("ha_leese", "3s"), ("ha_lease", "3 weeks")] {
+            let settings = vec![(name.to_owned(), value.to_owned())];
+            let refused = plan(&layout, &DemoRun { settings, ..options.clone() }).unwrap_err();
+            assert!(refused.to_string().contains(name), "{refused}");
+        }
         let first = plan(&layout, &options).unwrap();
         let names: Vec<&str> = first.nodes.iter().map(|node| node.name.as_str()).collect();
         assert_eq!(names, ["master1", "master2", "master3", "segment1", "segment2"]);

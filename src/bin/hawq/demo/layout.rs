@@ -104,8 +104,9 @@ impl Layout {
         Ok(Daemon { account: Some(SUPERUSER), ..daemon })
     }
 
-    /// Writes `etc` of every node, once; `hawq activate` and people may change it later.
-    pub fn write_etc(&self, record: &Record) -> anyhow::Result<()> {
+    /// Writes `etc` of every node, once; `hawq activate` and people may change it later. The
+    /// settings are the masters'.
+    pub fn write_etc(&self, record: &Record, settings: &[(String, String)]) -> anyhow::Result<()> {
         for node in &record.nodes {
             let etc = self.home(&node.name).join("etc");
             fs::create_dir_all(&etc).with_context(|| format!("create {}", etc.display()))?;
@@ -114,7 +115,7 @@ impl Layout {
             }
             let site = etc.join("hawq-site.xml");
             if !site.exists() {
-                let text = site_xml(self, record, node);
+                let text = site_xml(self, record, node, settings);
                 fs::write(&site, text).with_context(|| format!("write {}", site.display()))?;
             }
             let slaves = format!("{HOST}\n").repeat(record.segments().count());
@@ -124,7 +125,12 @@ impl Layout {
     }
 }
 
-fn site_xml(layout: &Layout, record: &Record, node: &NodeEntry) -> String {
+fn site_xml(
+    layout: &Layout,
+    record: &Record,
+    node: &NodeEntry,
+    settings: &[(String, String)],
+) -> String {
     let first = record.masters().next();
     let port = |of: fn(&NodeEntry) -> u16| first.map_or(0, of).to_string();
     let peers: Vec<String> = record
@@ -150,6 +156,10 @@ fn site_xml(layout: &Layout, record: &Record, node: &NodeEntry) -> String {
         Kind::Master => {
             properties.push(("aerie_node", node.number().to_string()));
             properties.push(("hawq_master_directory", node.data_dir.clone()));
+            for (name, value) in settings {
+                properties.retain(|(other, _)| other != name);
+                properties.push((name, value.clone()));
+            }
         }
         Kind::Segment => {
             let temp = layout.home(&node.name).join("tmp").display().to_string();

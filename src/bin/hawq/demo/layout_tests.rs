@@ -55,7 +55,7 @@ fn every_node_has_settings_that_load() {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::new(directory.path()).unwrap();
     let record = plan(&layout);
-    layout.write_etc(&record).unwrap();
+    layout.write_etc(&record, &[]).unwrap();
     let master = layout.environment("master2").unwrap();
     assert_eq!((master.master.pg_port, master.master.rpc_port), (15002, 15003));
     assert_eq!(master.master.data_dir, layout.data_dir("master2"));
@@ -87,15 +87,29 @@ fn every_node_has_settings_that_load() {
 }
 
 #[test]
+fn a_new_cluster_has_the_settings_that_were_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = Layout::new(directory.path()).unwrap();
+    let asked = [("ha_lease", "1s"), ("ha_max_failovers_per_hour", "7")];
+    let asked = asked.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    layout.write_etc(&plan(&layout), &asked).unwrap();
+    let settings = layout.environment("master2").unwrap().settings;
+    assert_eq!(settings.text("ha_lease"), "1000", "milliseconds");
+    assert_eq!(settings.text("ha_max_failovers_per_hour"), "7", "another one than the demo's");
+    let segment = fs::read_to_string(layout.home("segment1").join("etc/hawq-site.xml")).unwrap();
+    assert!(!segment.contains("ha_lease"), "{segment}");
+}
+
+#[test]
 fn settings_that_someone_changed_are_kept() {
     let directory = tempfile::tempdir().unwrap();
     let layout = Layout::new(directory.path()).unwrap();
     let record = plan(&layout);
-    layout.write_etc(&record).unwrap();
+    layout.write_etc(&record, &[]).unwrap();
     let site = layout.home("master1").join("etc/hawq-site.xml");
     let changed = fs::read_to_string(&site).unwrap().replace("10s", "20s");
     fs::write(&site, &changed).unwrap();
-    layout.write_etc(&record).unwrap();
+    layout.write_etc(&record, &[]).unwrap();
     assert_eq!(fs::read_to_string(&site).unwrap(), changed);
 }
 

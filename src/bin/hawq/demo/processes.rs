@@ -17,7 +17,7 @@ use crate::start::serves;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// A node that answers may wait for others; whoever starts the whole cluster waits for them later.
 const SERVE_TIMEOUT: Duration = Duration::from_secs(15);
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// What this command has started.
