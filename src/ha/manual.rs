@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use crate::types::{ClusterState, Epoch, Member, NodeId};
 
-use super::manual_policy::{self as policy, Change, Heard, MasterAnswer, SegmentAnswer, Verdict};
+use super::manual_change::Change;
+use super::manual_policy::{self as policy, Heard, MasterAnswer, SegmentAnswer, Verdict};
 use super::{Authority, Coordinator, ReadOutcome, SwapOutcome};
 
 /// The durable local copy of the record.

@@ -79,33 +79,6 @@ impl Heard {
     }
 }
 
-/// What a swap changes, which is what decides whom to ask first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// The recorded primary begins a new reign of its own.
-    Restart,
-    /// Another node begins a reign.
-    Takeover,
-    /// A member leaves the in-sync set while its node stays defined, be it as another incarnation.
-    Shrink,
-    /// A member is counted, admitted, or removed by a person.
-    Other,
-}
-
-impl Change {
-    #[must_use]
-    pub fn of(current: &ClusterState, proposed: &ClusterState) -> Change {
-        if proposed.epoch > current.epoch {
-            let same = proposed.primary == current.primary;
-            return if same { Change::Restart } else { Change::Takeover };
-        }
-        let leaves = |member: &&Member| {
-            !proposed.in_sync.contains(member) && proposed.members.contains_key(&member.node)
-        };
-        if current.in_sync.iter().find(leaves).is_some() { Change::Shrink } else { Change::Other }
-    }
-}
-
 /// Whether `mine`, the local copy, may be believed by the node that reads it.
 #[must_use]
 pub fn decide_read(mine: &ClusterState, me: NodeId, heard: &Heard) -> ReadOutcome {
@@ -253,6 +226,13 @@ pub fn decide_takeover(
     if let Some(left) = proposed.in_sync.iter().find(|m| **m != me && !newest.is_in_sync(**m)) {
         let node = left.node;
         return stale(format!("node {node} is out of sync by now; run the command again"));
+    }
+    // The recorded primary has more to fear than a standby: that one of them took over from it.
+    if current.primary == me.node
+        && !force
+        && let Err(reason) = confirm(current, me.node, heard)
+    {
+        return refuse(reason);
     }
     let doubt = doubts(newest, heard, end, me);
     match (doubt, force) {

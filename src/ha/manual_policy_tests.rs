@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Change, Heard, MasterAnswer, SegmentAnswer, Verdict, decide_begin, decide_read, decide_restart,
+    Heard, MasterAnswer, SegmentAnswer, Verdict, decide_begin, decide_read, decide_restart,
     decide_shrink, decide_takeover,
 };
 use crate::ha::{Authority, ReadOutcome, SwapOutcome};
@@ -275,28 +275,6 @@ fn a_restart_is_refused_until_confirmed_or_forced() {
 }
 
 #[test]
-fn changes_are_told_apart() {
-    let current = record(5, 3, 3, &[1, 2]);
-    let mut removed = record(6, 3, 3, &[1]);
-    removed.members.remove(&node(2));
-    let mut reborn = record(6, 3, 3, &[1]);
-    let entry = reborn.members.get_mut(&node(2)).expect("a member");
-    entry.incarnation = Incarnation(22);
-    let cases = [
-        (reborn, Change::Shrink),
-        (record(6, 4, 3, &[1, 2]), Change::Restart),
-        (taken_over(&current, 2), Change::Takeover),
-        (record(6, 3, 3, &[1]), Change::Shrink),
-        (record(6, 3, 3, &[1, 3]), Change::Shrink),
-        (record(6, 3, 3, &[1, 2, 3]), Change::Other),
-        (removed, Change::Other),
-    ];
-    for (proposed, expected) in cases {
-        assert_eq!(Change::of(&current, &proposed), expected, "{proposed}");
-    }
-}
-
-#[test]
 fn a_takeover_begins_when_most_segments_follow_it() {
     let current = record(5, 3, 2, &[1, 2]);
     let proposed = taken_over(&current, 2);
@@ -378,5 +356,29 @@ fn a_reign_that_has_just_begun_is_not_taken_over() {
         };
         assert_eq!(found.as_deref(), Some(&begun));
         assert!(reason.contains("node 2 has taken over"), "{reason}");
+    }
+}
+
+/// It may have handed its reign back, or have dropped a standby that was activated meanwhile.
+#[test]
+fn a_recorded_primary_takes_over_only_where_that_is_confirmed() {
+    let current = record(5, 3, 2, &[1, 2]);
+    let proposed = taken_over(&current, 1);
+    let yes = segment(current.epoch);
+    let takes_over = MasterAnswer { taking_over: true, ..master(2, current.epoch) };
+    let cases = [
+        ("nobody answers", heard(0, vec![], vec![]), [false, true]),
+        ("the standby", heard(0, vec![], vec![master(2, current.epoch)]), [true, true]),
+        ("one that takes over", heard(0, vec![], vec![takes_over]), [false, true]),
+        ("one of three", heard(3, vec![yes.clone()], vec![]), [false, true]),
+        ("two of three", heard(3, vec![yes; 2], vec![]), [true, true]),
+    ];
+    for (name, heard, expected) in cases {
+        let found = [false, true].map(|force| {
+            let authority = Authority::Person { force, end: Lsn(1) };
+            let verdict = decide_takeover(authority, &current, &proposed, &heard, true);
+            matches!(verdict, Verdict::Write { .. })
+        });
+        assert_eq!(found, expected, "{name}: without and with force");
     }
 }

@@ -9,6 +9,7 @@ mod coordinator;
 mod embedded;
 mod lease;
 mod manual;
+mod manual_change;
 pub mod manual_policy;
 mod refusal;
 pub mod register;

@@ -6,6 +6,8 @@ mod coordinator;
 mod lease;
 #[path = "../../src/ha/manual.rs"]
 mod manual;
+#[path = "../../src/ha/manual_change.rs"]
+mod manual_change;
 #[path = "../../src/ha/manual_policy.rs"]
 pub mod manual_policy;
 #[path = "../../src/ha/refusal.rs"]
