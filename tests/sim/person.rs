@@ -106,7 +106,7 @@ impl World {
     /// that no standby was activated.
     fn force_the_last_primary(&mut self) {
         let patient = START.after(self.options.stormy + PATIENCE) <= self.now;
-        if !self.options.manual || !self.calm || !patient || self.is_served(false) {
+        if !self.options.by_person() || !self.calm || !patient || self.is_served(false) {
             return;
         }
         let id = self.record().primary;
