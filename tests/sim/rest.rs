@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aerie::master::node::Node;
-use aerie::types::{Lsn, NodeId};
+use aerie::types::{Lsn, Mode, NodeId};
 
 use crate::action::Action;
 use crate::faults::Links;
@@ -37,7 +37,8 @@ impl World {
         let all = self.record().in_sync.len() == self.hosts.len();
         let alive = self.hosts.values().all(|host| host.node.is_some());
         let applied: BTreeSet<Lsn> = self.hosts.values().map(|h| h.storage.applied()).collect();
-        let changing = self.record().next_voters.is_some();
+        // Without a register nobody goes on with that.
+        let changing = self.record().mode == Mode::Embedded && self.record().next_voters.is_some();
         if open != 1 || !all || !alive || changing || applied.len() != 1 {
             return false;
         }
@@ -52,12 +53,23 @@ impl World {
 
     pub fn picture(&self) -> String {
         let mut text = format!("{}", self.record());
+        if let Some(next) = &self.record().next_voters {
+            text += &format!("; on the way to {} voters", next.len());
+        }
+        for agent in &self.agents {
+            let (name, alive) = (agent.hostname(), agent.alive());
+            text += &format!("; {name} lives={alive}");
+        }
         for host in self.hosts.values() {
             let view = host.node.as_ref().map(Node::view);
             let role = view.as_ref().map_or("dead", |view| view.role.as_str());
             let why = view.map_or(String::new(), |view| view.closed_reason);
             let (end, applied) = (host.storage.end(), host.storage.applied());
-            text += &format!("; node {} {role} end={end} applied={applied} {why}", host.id);
+            for row in host.storage.segments.values() {
+                text += &format!("; node {} has {} {:?}", host.id, row.hostname, row.status);
+            }
+            let open = if host.open { "open" } else { "closed" };
+            text += &format!("; node {} {role} {open} end={end} applied={applied} {why}", host.id);
         }
         text
     }

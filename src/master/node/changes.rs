@@ -92,6 +92,8 @@ impl Reign {
             Change::Announce { mode, voters } => {
                 proposed.enabling = Some(Enabling::Announced(mode));
                 proposed.voters = voters;
+                // Automatic mode may have been switched off between the two swaps of a change.
+                proposed.next_voters = None;
                 format!("automatic mode ({mode}) is announced")
             }
             Change::Disable => {
