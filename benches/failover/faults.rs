@@ -63,7 +63,8 @@ pub fn switchover(flags: &Flags) -> Measured {
 }
 
 pub fn host(flags: &Flags) -> Result<Measured, String> {
-    let settings = [("ha_max_failovers_per_hour", "1000")];
+    // As by default: hosts of tests are more patient.
+    let settings = [("ha_lease", "500ms"), ("ha_disk_timeout", "2s")];
     let made = match flags.coordinator {
         Coordinator::Embedded => Hosts::automatic(2, 1, &settings).map(|hosts| (hosts, None)),
         Coordinator::Zookeeper => {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::client::{Stream, make_tables};
-use crate::cluster::{Cluster, READY, Shape};
+use crate::cluster::{Cluster, PATIENT, READY, Shape};
 use crate::ensemble::Ensemble;
 use crate::machine::HAWQ;
 use crate::run::run;
@@ -31,7 +31,7 @@ impl Local {
     /// `fill` has the primary to itself before the client starts.
     pub fn start(flags: &Flags, fill: impl FnOnce(&Session)) -> Local {
         let (cluster, ensemble) = match flags.coordinator {
-            Coordinator::Embedded => (Cluster::automatic(SHAPE), None),
+            Coordinator::Embedded => (Cluster::automatic_by_default(SHAPE), None),
             Coordinator::Zookeeper => {
                 let ensemble = Ensemble::start(3);
                 (with_zookeeper(&ensemble), Some(ensemble))
@@ -85,6 +85,8 @@ fn with_zookeeper(ensemble: &Ensemble) -> Cluster {
         let quorum = ensemble.quorum();
         let properties = [("enable_master_auto_ha", "on"), ("ha_zookeeper_quorum", &quorum)];
         cluster.configure(&master, &properties);
+        // A cluster of tests is more patient than one by default.
+        master.reset(PATIENT[1].1, "2s");
     }
     cluster.demo().expect("hawq demo");
     eventually("the record in ZooKeeper", READY, || {

@@ -11,6 +11,8 @@
 mod client;
 #[path = "../../tests/e2e/cluster.rs"]
 mod cluster;
+#[path = "../../tests/e2e/digests.rs"]
+mod digests;
 #[path = "../../tests/e2e/ensemble.rs"]
 mod ensemble;
 #[path = "../../tests/e2e/fabric.rs"]
@@ -23,6 +25,8 @@ mod local;
 mod machine;
 #[path = "../../tests/e2e/namespace.rs"]
 mod namespace;
+#[path = "../../tests/e2e/node.rs"]
+mod node;
 #[path = "../../tests/e2e/run.rs"]
 mod run;
 #[path = "../../tests/e2e/session.rs"]

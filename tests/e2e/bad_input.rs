@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, Node, Shape};
+use crate::cluster::{Cluster, Node, PATIENT, READY, Shape};
 use crate::machine::{HAWQ, clean, end_all_of, free_port, psql, same_again};
 use crate::run::{Outcome, run};
-use crate::wait::{eventually, seconds};
+use crate::wait::eventually;
 
 /// A home as HAWQ has it: `etc/hawq-site.xml`, and a directory for the data.
 struct Home {
@@ -38,6 +38,7 @@ impl Home {
             ("hawq_rm_master_port", free_port().to_string()),
             ("hawq_master_directory", self.data().display().to_string()),
             ("unix_socket_directory", self.folder.path().display().to_string()),
+            (PATIENT[1].0, PATIENT[1].1.to_string()),
         ];
         let kept = defaults.iter().filter(|(name, _)| !changes.iter().any(|(n, _)| n == name));
         let kept = kept.map(|(name, value)| (*name, value.as_str()));
@@ -58,7 +59,7 @@ impl Home {
         command.env("GPHOME", self.folder.path()).env("HOME", self.folder.path());
         // The first superuser is whoever makes the cluster.
         command.env("LOGNAME", "gpadmin");
-        run(command.args(arguments), seconds(60))
+        run(command.args(arguments), READY)
     }
 }
 
@@ -133,7 +134,7 @@ fn a_taken_port_is_named() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).expect("listener");
     let port = taken.local_addr().expect("address").port().to_string();
     demo.args(["demo", "--detach", "--port", &port, "--dir"]).arg(home.folder.path().join("demo"));
-    says(run(&mut demo, seconds(60)), &[&port]);
+    says(run(&mut demo, READY), &[&port]);
 }
 
 /// The process itself: it ends, with a sentence, whatever it has begun by then.
@@ -147,7 +148,7 @@ fn a_master_ends_when_its_port_is_taken() {
     let mut master = clean(env!("CARGO_BIN_EXE_hawq-master"));
     master.arg("--config").arg(home.folder.path().join("etc/hawq-site.xml"));
     for _ in 0..3 {
-        says(run(&mut master, seconds(30)), &[&home.port.to_string(), "in use"]);
+        says(run(&mut master, READY), &[&home.port.to_string(), "in use"]);
     }
     drop(taken);
     home.hawq(&["start", "master", "-a"]).expect("start");
@@ -159,10 +160,11 @@ fn a_second_start_is_refused() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
     let pid = primary.pid.expect("a process");
-    let said = run(&mut same_again(pid), seconds(30)).expect_failure("a second start");
+    let said = run(&mut same_again(pid), READY).expect_failure("a second start");
     let directory = primary.data_dir.display().to_string();
     assert!(said.contains(&directory) || cluster.log(&primary).contains(&directory), "{said}");
-    psql(primary.pg_port, "create table undisturbed (id int)").expect("the first goes on");
+    // The first goes on.
+    cluster.psql("create table if not exists undisturbed (id int)");
 }
 
 /// The node is stopped; its newest WAL file and the length of what is written in it.
@@ -199,7 +201,7 @@ fn a_corrupt_record_in_the_middle_is_refused_with_its_place() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
     for number in 0..20 {
-        psql(primary.pg_port, &format!("create table t_{number} (id int)")).expect("create");
+        cluster.psql(&format!("create table if not exists t_{number} (id int)"));
     }
     cluster.kill(&primary);
     let (path, mut bytes, length) = wal_file(&primary);
@@ -221,7 +223,7 @@ fn a_corrupt_last_record_never_leads() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
     cluster.may_log("doubtful end of the log");
-    psql(primary.pg_port, "create table newest (id int)").expect("create");
+    cluster.psql("create table if not exists newest (id int)");
     let standby = cluster.other_masters(&primary).remove(0);
     cluster.kill(&primary);
     cluster.kill(&standby);
@@ -249,14 +251,14 @@ fn a_foreign_data_directory_is_refused() {
     fs::rename(&standby.data_dir, &aside).expect("aside");
     fs::rename(&foreign.data_dir, &standby.data_dir).expect("foreign directory in its place");
     let mut said = start_and_hear(&ours, &standby);
-    eventually("a refusal that names both clusters", seconds(30), || {
+    eventually("a refusal that names both clusters", READY, || {
         said.push_str(&ours.log(&standby));
         said.push_str(&ours.log(&primary));
         let named = said.contains(&theirs.cluster_id()) && said.contains(&ours.cluster_id());
         if named { Ok(()) } else { Err(said.clone()) }
     });
     let sql = "select summary_state from gp_master_mirroring";
-    eventually("a set without the standby", seconds(30), || {
+    eventually("a set without the standby", READY, || {
         let found = ours.psql(sql);
         if found.trim() == "Synchronized" { Err(found) } else { Ok(()) }
     });

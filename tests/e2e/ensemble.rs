@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use aerie::runtime::config::{MasterSettings, Settings, ZooKeeperSettings};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -25,7 +27,24 @@ const JVM: &[&str] = &[
     "-XX:TieredStopAtLevel=1",
     "-Dzookeeper.admin.enableServer=false",
     "-Dzookeeper.4lw.commands.whitelist=srvr",
+    // Five tries: whoever leads on a busy machine may not listen yet.
+    "-Dzookeeper.leaderConnectDelayDuringRetryMs=1000",
 ];
+/// `ha_coordinator_timeout`: enough for a server to answer on a busy machine.
+const ATTEMPT: &str = "10s";
+/// For servers to come up, and to agree on who leads.
+const UP: Duration = Duration::from_secs(300);
+/// In ticks: to connect to a new leader, after which another is elected; and to be silent.
+const INIT_LIMIT: u32 = 60;
+const SYNC_LIMIT: u32 = 40;
+
+/// Of a node that is told of these servers.
+pub fn settings(quorum: &str, more: &[(&str, &str)]) -> ZooKeeperSettings {
+    let named = [("ha_zookeeper_quorum", quorum), ("ha_coordinator_timeout", ATTEMPT)];
+    let pairs = named.iter().chain(more).map(|(name, value)| (name.to_string(), value.to_string()));
+    let settings = Settings::load(None, &pairs.collect::<Vec<_>>()).expect("settings");
+    MasterSettings::new(&settings).expect("settings").zookeeper.expect("ZooKeeper")
+}
 
 pub struct Ensemble {
     folder: TempDir,
@@ -137,7 +156,7 @@ impl Ensemble {
 
     /// The server that the others go by.
     pub fn leading(&self) -> usize {
-        eventually("a leading server", seconds(60), || {
+        eventually("a leading server", UP, || {
             let leads = |i: &usize| matches!(self.mode(*i).as_deref(), Ok("leader" | "standalone"));
             (0..self.servers.len()).find(leads).ok_or_else(|| self.log())
         })
@@ -145,7 +164,7 @@ impl Ensemble {
 
     fn wait_until_serving(&self) {
         for i in 0..self.servers.len() {
-            eventually("ZooKeeper", seconds(60), || {
+            eventually("ZooKeeper", UP, || {
                 self.mode(i).map_err(|error| format!("{error}\n{}", self.log()))
             });
         }
@@ -156,7 +175,7 @@ impl Ensemble {
         let server = &self.servers[i];
         let said = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect((server.address(), server.client_port))?;
-            stream.set_read_timeout(Some(seconds(2)))?;
+            stream.set_read_timeout(Some(seconds(10)))?;
             stream.write_all(b"srvr")?;
             let mut text = String::new();
             stream.read_to_string(&mut text)?;
@@ -191,8 +210,8 @@ impl Ensemble {
     fn configuration(&self, i: usize) -> String {
         let (server, directory, tick) = (&self.servers[i], self.directory(i), self.tick_millis);
         let mut text = format!(
-            "tickTime={tick}\ninitLimit=20\nsyncLimit=4\nclientPortAddress={}\nclientPort={}\n\
-             dataDir={}\n",
+            "tickTime={tick}\ninitLimit={INIT_LIMIT}\nsyncLimit={SYNC_LIMIT}\n\
+             clientPortAddress={}\nclientPort={}\ndataDir={}\n",
             server.address(),
             server.client_port,
             directory.display()

@@ -3,10 +3,11 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cluster::{Cluster, Node, Shape};
+use crate::cluster::{Cluster, Node, READY, Shape};
 use crate::machine::psql;
+use crate::run::Outcome;
 use crate::session::Session;
-use crate::wait::{eventually, seconds};
+use crate::wait::{eventually, wait_until};
 use crate::writers::Writers;
 
 #[test]
@@ -19,7 +20,7 @@ fn a_killed_primary_loses_no_acknowledged_row() {
     cluster.kill(&old);
     let said = cluster.report();
     assert!(said.to_lowercase().contains("primary"), "says why nothing serves: {said}");
-    cluster.hawq(&["activate", "standby", "-a"]).expect("activate");
+    cluster.activate();
     let new = cluster.primary();
     assert_ne!(new.name, old.name);
     writers.check(&cluster);
@@ -37,20 +38,21 @@ pub fn old_primary_comes_back(cluster: &Cluster, writers: Writers, old: &Node, n
     cluster.equal_digests();
     let roles = "select role, port from gp_segment_configuration where role <> 'p' order by 1";
     let wanted = format!("m|{}\ns|{}", new.pg_port, old.pg_port);
-    assert_eq!(psql(new.pg_port, roles).expect(roles).trim(), wanted);
+    eventually("their roles", READY, || {
+        let found = cluster.psql(roles);
+        if found.trim() == wanted { Ok(()) } else { Err(format!("{found}, wanted {wanted}")) }
+    });
 }
 
 #[test]
 fn a_reign_can_go_back_and_forth() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
-    let session = Session::connect(cluster.synchronized().pg_port).expect("session");
-    session.execute("create table carried (id int)").expect("create");
+    cluster.psql("create table if not exists carried (id int)");
     for round in 0..4 {
+        cluster.psql(&format!("comment on table carried is '{round}'"));
         let old = cluster.synchronized();
-        let sql = format!("comment on table carried is '{round}'");
-        psql(old.pg_port, &sql).expect(&sql);
         cluster.kill(&old);
-        cluster.hawq(&["activate", "standby", "-a"]).expect("activate");
+        cluster.activate();
         let found = cluster.psql("select obj_description('carried'::regclass)");
         assert_eq!(found.trim(), round.to_string());
         cluster.restart(&old.name).expect("restart");
@@ -62,16 +64,24 @@ fn a_reign_can_go_back_and_forth() {
 #[test]
 fn a_standby_refuses_while_the_primary_answers() {
     let cluster = Cluster::start(Shape::default());
-    let primary = cluster.synchronized();
-    let said = cluster.hawq(&["activate", "standby", "-a"]).expect_failure("activate");
-    assert!(!said.is_empty());
+    // Which a primary that is held up does not.
+    let primary = eventually("a refusal", READY, || {
+        let primary = cluster.synchronized();
+        let said = cluster.hawq(&["activate", "standby", "-a"]);
+        let told = !said.stdout.is_empty() || !said.stderr.is_empty();
+        if told && !said.ok() { Ok(primary) } else { Err(format!("{said:?}")) }
+    });
     assert_eq!(cluster.primary().name, primary.name);
     let standby = cluster.other_masters(&primary).remove(0);
-    let refused = psql(standby.pg_port, "select 1").expect_failure("a session on the standby");
-    assert!(refused.contains("standby"), "{refused}");
-    let failure = Session::connect(standby.pg_port).err().expect("a refusal");
-    assert_eq!(failure.sqlstate, "57P03", "{}", failure.text);
-    psql(primary.pg_port, "create table still (id int)").expect("create");
+    eventually("a refusal of psql", READY, || {
+        let refused = psql(standby.pg_port, "select 1").expect_failure("a session on the standby");
+        if refused.contains("standby") { Ok(()) } else { Err(refused) }
+    });
+    eventually("its SQLSTATE", READY, || {
+        let failure = Session::connect(standby.pg_port).err().expect("a refusal");
+        if failure.sqlstate == "57P03" { Ok(()) } else { Err(format!("{failure:?}")) }
+    });
+    cluster.psql("create table if not exists still (id int)");
 }
 
 #[test]
@@ -84,7 +94,7 @@ fn commits_go_on_without_a_standby_and_it_catches_up() {
     cluster.kill(&standby);
     writers.eventually_commit(50, &cluster);
     let sql = "select summary_state from gp_master_mirroring";
-    eventually("Not Synchronized", seconds(30), || {
+    eventually("Not Synchronized", READY, || {
         let found = cluster.psql(sql);
         if found.trim() == "Not Synchronized" { Ok(()) } else { Err(found) }
     });
@@ -92,6 +102,16 @@ fn commits_go_on_without_a_standby_and_it_catches_up() {
     cluster.synchronized();
     writers.finish(&cluster);
     cluster.equal_digests();
+}
+
+/// Typed again where somebody was held up; the standby may reign by then.
+fn forced(cluster: &Cluster, standby: &Node) -> Result<(), String> {
+    wait_until(READY, || {
+        let Outcome { code, stdout, stderr } =
+            cluster.hawq(&["activate", "standby", "-a", "--force"]);
+        let reigns = code == Some(0) || Session::connect(standby.pg_port).is_ok();
+        if reigns { Ok(()) } else { Err(format!("{code:?}\n{stdout}\n{stderr}")) }
+    })
 }
 
 #[test]
@@ -104,9 +124,11 @@ fn a_standby_that_was_out_of_sync_needs_force() {
     cluster.commit_alone(&primary);
     cluster.kill(&primary);
     let _ = cluster.restart(&standby.name);
-    let said = cluster.hawq(&["activate", "standby", "-a"]).expect_failure("activate");
-    assert!(said.contains("force"), "names the way out: {said}");
-    cluster.hawq(&["activate", "standby", "-a", "--force"]).expect("activate --force");
+    eventually("a refusal that names the way out", READY, || {
+        let said = cluster.hawq(&["activate", "standby", "-a"]).expect_failure("activate");
+        if said.contains("force") { Ok(()) } else { Err(said) }
+    });
+    forced(&cluster, &standby).expect("activate --force");
     assert_eq!(cluster.primary().name, standby.name);
 }
 
@@ -119,12 +141,12 @@ fn a_primary_that_sleeps_through_a_forced_takeover_is_fenced_by_the_segments() {
     cluster.commit_alone(&primary);
     signal(&primary, Signal::SIGSTOP);
     let _ = cluster.restart(&standby.name);
-    let forced = cluster.hawq(&["activate", "standby", "-a", "--force"]);
+    let forced = forced(&cluster, &standby);
     cluster.kill(&cluster.node(&standby.name));
     signal(&primary, Signal::SIGCONT);
     forced.expect("activate --force");
     // Nobody is left but the segments to tell it that its reign is over.
-    eventually("no more commits", seconds(20), || {
+    eventually("no more commits", READY, || {
         let created = psql(primary.pg_port, "comment on table alone is 'still'");
         if created.ok() { Err(cluster.report()) } else { Ok(()) }
     });

@@ -24,19 +24,51 @@ pub fn ha(cluster: &Cluster, words: &str) -> Outcome {
     cluster.hawq(&words)
 }
 
+/// It ends with this exit code and says this; or what it did instead.
+fn tried(cluster: &Cluster, words: &str, code: i32, part: &str) -> Result<String, String> {
+    let Outcome { code: ended, stdout, stderr } = ha(cluster, words);
+    let said = if code == 0 { &stdout } else { &stderr };
+    if ended == Some(code) && said.contains(part) {
+        return Ok(format!("{stdout}{stderr}"));
+    }
+    Err(format!("hawq ha {words}: {ended:?}, wanted {code} and {part:?}\n{stdout}\n{stderr}"))
+}
+
 /// It ends with this exit code and says this.
 #[track_caller]
 pub fn says(cluster: &Cluster, words: &str, code: i32, part: &str) -> String {
-    let Outcome { code: ended, stdout, stderr } = ha(cluster, words);
-    let said = if code == 0 { &stdout } else { &stderr };
-    let right = ended == Some(code) && said.contains(part);
-    assert!(right, "hawq ha {words}: {ended:?}, wanted {code} and {part:?}\n{stdout}\n{stderr}");
-    format!("{stdout}{stderr}")
+    match tried(cluster, words, code, part) {
+        Ok(said) => said,
+        Err(wrong) => panic!("{wrong}"),
+    }
 }
 
-fn json(cluster: &Cluster, words: &str) -> Value {
-    let said = ha(cluster, words).expect(words);
-    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{words}: {error}: {said}"))
+/// The same, typed again until it is so: a node that was held up for a moment has not answered, or
+/// is out of the set until it has caught up.
+#[track_caller]
+pub fn eventually_says(cluster: &Cluster, words: &str, code: i32, part: &str) -> String {
+    eventually("the words wanted", READY, || tried(cluster, words, code, part))
+}
+
+/// It ends well, and has all of these parts in one answer.
+fn shown(cluster: &Cluster, words: &str, parts: &[&str]) -> Result<(), String> {
+    let page = tried(cluster, words, 0, "")?;
+    match parts.iter().find(|part| !page.contains(**part)) {
+        Some(part) => Err(format!("{part:?} is not in\n{page}")),
+        None => Ok(()),
+    }
+}
+
+#[track_caller]
+fn eventually_shows(cluster: &Cluster, words: &str, parts: &[&str]) {
+    eventually("the parts wanted", READY, || shown(cluster, words, parts));
+}
+
+fn json(cluster: &Cluster, words: &str) -> Result<Value, String> {
+    let said = ha(cluster, words);
+    let parsed = serde_json::from_str(&said.stdout);
+    let parsed = parsed.map_err(|error| format!("hawq ha {words}: {error}: {said:?}"));
+    if said.ok() { parsed } else { Err(format!("hawq ha {words}: {said:?}")) }
 }
 
 /// Waits until the primary counts all, and each of them would take over.
@@ -53,28 +85,49 @@ fn ready(cluster: &Cluster) -> String {
     number(&primary)
 }
 
+/// The primary's number, then those of the two standbys, which could take over.
+fn roles(cluster: &Cluster) -> [String; 3] {
+    let primary = ready(cluster);
+    let [first, second] = match primary.as_str() {
+        "1" => ["2", "3"],
+        "2" => ["1", "3"],
+        _ => ["1", "2"],
+    };
+    [primary, first.to_owned(), second.to_owned()]
+}
+
 #[test]
 fn reading_commands_tell_who_reigns_and_who_could() {
     let cluster = Cluster::automatic(Shape { standbys: 2, segments: 1 });
-    let primary = ready(&cluster);
-    let page = says(&cluster, "status", 0, &format!("node {primary} (127.0.0.1:"));
-    for part in ["mode ", "epoch ", "in-sync set   1, 2, 3", "lease         500 ms", "voters node1"]
-    {
-        assert!(page.contains(part), "{part:?} is not in\n{page}");
-    }
-    let status = json(&cluster, "status --json");
-    assert_eq!(status["primary"].to_string(), primary);
-    assert_eq!(status["mode"], "embedded");
-    assert_eq!(status["in_sync"], serde_json::json!([1, 2, 3]));
-    assert_eq!(status["next"].as_array().map(Vec::len), Some(2));
-    let explained = says(&cluster, "explain", 0, "can take over by itself, before all others");
-    assert!(explained.contains("by itself, as number 2"), "{explained}");
-    let state = cluster.hawq(&["state"]).expect("hawq state");
-    assert!(state.contains("Order of standbys") && state.contains(" first, then node "), "{state}");
-    let history = says(&cluster, "history", 0, "epoch 1.1 ");
-    assert_eq!(says(&cluster, "history -n 1", 0, "epoch").lines().count(), 1);
-    let reigns = json(&cluster, "history --json");
-    assert_eq!(reigns.as_array().map(Vec::len), Some(history.lines().count()));
+    eventually("a page on all three", READY, || {
+        let primary = format!("node {} (127.0.0.1:", ready(&cluster));
+        let (set, lease) = ("in-sync set   1, 2, 3", "lease         3000 ms");
+        shown(&cluster, "status", &[&primary, "mode ", "epoch ", set, lease, "voters node1"])
+    });
+    eventually("the same as JSON", READY, || {
+        let primary = ready(&cluster);
+        let status = json(&cluster, "status --json")?;
+        let whole = status["primary"] == serde_json::json!(primary.parse::<u32>().expect("a node"))
+            && status["mode"] == "embedded"
+            && status["in_sync"] == serde_json::json!([1, 2, 3])
+            && status["next"].as_array().map(Vec::len) == Some(2);
+        if whole { Ok(()) } else { Err(status.to_string()) }
+    });
+    let first = "can take over by itself, before all others";
+    eventually_shows(&cluster, "explain", &[first, "by itself, as number 2"]);
+    eventually("the order in hawq state", READY, || {
+        let state = cluster.report();
+        let told = state.contains("Order of standbys") && state.contains(" first, then node ");
+        if told { Ok(()) } else { Err(state) }
+    });
+    eventually("as many reigns in each form", READY, || {
+        let history = tried(&cluster, "history", 0, "epoch 1.1 ")?;
+        let reigns = json(&cluster, "history --json")?.as_array().map(Vec::len);
+        let same = reigns == Some(history.lines().count());
+        if same { Ok(()) } else { Err(format!("{reigns:?}\n{history}")) }
+    });
+    let last = eventually_says(&cluster, "history -n 1", 0, "epoch");
+    assert_eq!(last.lines().count(), 1, "{last}");
     for words in ["bogus", "voter", "switchover --to", "failover 1", "status --bogus", "voter add"]
     {
         assert_eq!(ha(&cluster, words).code, Some(REFUSED), "{words}");
@@ -84,96 +137,123 @@ fn reading_commands_tell_who_reigns_and_who_could() {
 #[test]
 fn a_pause_keeps_everybody_from_taking_over_until_it_ends() {
     let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
-    let primary = cluster.node(&format!("master{}", ready(&cluster)));
+    ready(&cluster);
     for _ in 0..2 {
-        says(&cluster, "pause", 0, "automatic takeover is paused");
+        eventually_says(&cluster, "pause", 0, "automatic takeover is paused");
     }
-    says(&cluster, "status", 0, "PAUSED (hawq ha resume)");
-    let handed_back = format!("-transitionToStandby {}", number(&primary));
-    says(&cluster, &handed_back, HDFS_FAILED, "takeovers are paused (hawq ha resume)");
-    let explained = eventually("an explanation", READY, || {
-        let said = ha(&cluster, "explain");
-        if said.stdout.contains("paused") { Ok(said) } else { Err(format!("{said:?}")) }
-    });
-    assert!(explained.stdout.contains("at a person's word"), "{explained:?}");
+    eventually_says(&cluster, "status", 0, "PAUSED (hawq ha resume)");
+    let handed_back = format!("-transitionToStandby {}", number(&cluster.primary()));
+    let paused = "takeovers are paused (hawq ha resume)";
+    eventually_says(&cluster, &handed_back, HDFS_FAILED, paused);
+    eventually_shows(&cluster, "explain", &["paused", "at a person's word"]);
+    let primary = cluster.synchronized();
     cluster.kill(&primary);
-    says(&cluster, "status", REFUSED, "");
-    says(&cluster, "switchover", REFUSED, "no primary hands over");
-    says(&cluster, "drill", REFUSED, "no drill");
+    eventually_says(&cluster, "status", REFUSED, "");
+    eventually_says(&cluster, "switchover", REFUSED, "no primary hands over");
+    eventually_says(&cluster, "drill", REFUSED, "no drill");
     // Without the primary the pause is ended all the same, and what was due happens.
-    says(&cluster, "resume", 0, "automatic takeover is on");
+    eventually_says(&cluster, "resume", 0, "automatic takeover is on");
     let new = cluster.primary();
     assert_ne!(new.name, primary.name);
-    says(&cluster, "resume", 0, "automatic takeover is on");
-    says(&cluster, "history -n 1", 0, &format!("node {} ", number(&new)));
+    eventually_says(&cluster, "resume", 0, "automatic takeover is on");
+    eventually_says(&cluster, "history -n 1", 0, &format!("node {} ", number(&new)));
+}
+
+/// From the primary to this node. After a first try it may be there already.
+fn switched(cluster: &Cluster, to: &str) {
+    let mut typed = false;
+    eventually("a switchover", READY, || {
+        let from = ready(cluster);
+        let done = format!("node {to} is primary, node {from} hands over; nobody served for ");
+        let part = if typed && from == to { "is the primary already" } else { done.as_str() };
+        typed = true;
+        tried(cluster, &format!("switchover --to node{to}"), 0, part)
+    });
 }
 
 #[test]
 fn switchovers_and_drills_are_said_and_refused_in_words() {
     let cluster = Cluster::automatic(Shape { standbys: 2, segments: 1 });
-    let old = ready(&cluster);
-    let other = if old == "1" { "2" } else { "1" };
     says(&cluster, "switchover --to 9", REFUSED, "there is no node \"9\"; there are 1, 2, 3");
-    let refused =
-        says(&cluster, &format!("failover --to {other} -a"), REFUSED, "hawq ha switchover");
-    assert!(refused.contains(&format!("node {old} is an open primary and answers")), "{refused}");
-    says(&cluster, &format!("failover --to {old} -a"), 0, "is the primary already");
-    let done = format!("node {other} is primary, node {old} hands over; nobody served for ");
-    says(&cluster, &format!("switchover --to node{other}"), 0, &done);
-    says(&cluster, &format!("switchover --to {other}"), 0, "is the primary already");
+    let (old, other) = eventually("a refusal that names the primary", READY, || {
+        let [old, other, _] = roles(&cluster);
+        // A primary that was held up has lost its reign by that: the next one refuses.
+        let refused =
+            tried(&cluster, &format!("failover --to {other} -a"), REFUSED, "hawq ha switchover")?;
+        let named = refused.contains(&format!("node {old} is an open primary and answers"));
+        if named { Ok((old, other)) } else { Err(refused) }
+    });
+    eventually_says(&cluster, &format!("failover --to {old} -a"), 0, "is the primary already");
+    switched(&cluster, &other);
+    eventually_says(&cluster, &format!("switchover --to {other}"), 0, "is the primary already");
     assert_eq!(ready(&cluster), other);
-    says(&cluster, "switchover", 0, "hands over");
-    let home = ready(&cluster);
-    says(&cluster, "drill", 0, "the drill is done");
-    assert_eq!(ready(&cluster), home, "a drill ends where it began");
-    let history = says(&cluster, "history", 0, "switchover");
-    assert!(history.lines().count() >= 5, "{history}");
+    eventually_says(&cluster, "switchover", 0, "hands over");
+    eventually("a drill that ends where it began", READY, || {
+        let home = ready(&cluster);
+        tried(&cluster, "drill", 0, "the drill is done")?;
+        let now = ready(&cluster);
+        if now == home { Ok(()) } else { Err(format!("from {home} to {now}")) }
+    });
+    eventually("every reign in the history", READY, || {
+        let history = tried(&cluster, "history", 0, "switchover")?;
+        if history.lines().count() >= 5 { Ok(()) } else { Err(history) }
+    });
     cluster.equal_digests();
 }
 
 #[test]
 fn hdfs_verbs_do_what_scripts_expect() {
     let cluster = Cluster::automatic(Shape { standbys: 2, segments: 1 });
-    let old = ready(&cluster);
-    let (new, third) = match old.as_str() {
-        "1" => ("2", "3"),
-        "2" => ("1", "3"),
-        _ => ("1", "2"),
-    };
-    assert_eq!(says(&cluster, &format!("-getServiceState {old}"), 0, "active").trim(), "active");
-    assert_eq!(says(&cluster, &format!("getServiceState {new}"), 0, "standby").trim(), "standby");
-    let all = says(&cluster, "-getAllServiceState", 0, "active");
-    assert_eq!((all.matches("active").count(), all.matches("standby").count()), (1, 2), "{all}");
+    let [old, new, _] = roles(&cluster);
+    for (node, state) in [(&old, "active"), (&new, "standby")] {
+        for verb in ["-getServiceState", "getServiceState"] {
+            let said = eventually_says(&cluster, &format!("{verb} {node}"), 0, state);
+            assert_eq!(said.trim(), state);
+        }
+    }
+    eventually("the state of all three", READY, || {
+        let all = tried(&cluster, "-getAllServiceState", 0, "active")?;
+        let counts = (all.matches("active").count(), all.matches("standby").count());
+        if counts == (1, 2) { Ok(()) } else { Err(all) }
+    });
     for node in ["1", "2", "3"] {
-        says(&cluster, &format!("-checkHealth {node}"), 0, "");
+        eventually_says(&cluster, &format!("-checkHealth {node}"), 0, "");
     }
     says(&cluster, "-checkHealth 9", HDFS_FAILED, "Operation failed: there is no node \"9\"");
-    says(&cluster, &format!("-transitionToActive {old}"), 0, "");
-    let active = format!("node {old} is already active");
-    says(&cluster, &format!("-transitionToActive {new}"), HDFS_FAILED, &active);
-    says(&cluster, &format!("-transitionToStandby {new}"), 0, "");
-    says(&cluster, &format!("-failover {old} {old}"), HDFS_FAILED, "the two are the same node");
-    says(&cluster, &format!("-failover {new} {third}"), HDFS_FAILED, "which is neither, is active");
+    eventually_says(&cluster, &format!("-transitionToActive {old}"), 0, "");
+    // These would take over from a primary that is held up: who reigns is looked up each time.
+    eventually("a refusal beside an active node", READY, || {
+        let [old, new, _] = roles(&cluster);
+        let active = format!("node {old} is already active");
+        tried(&cluster, &format!("-transitionToActive {new}"), HDFS_FAILED, &active)?;
+        tried(&cluster, &format!("-transitionToStandby {new}"), 0, "")
+    });
+    eventually("a refusal beside a third node", READY, || {
+        let [_, new, third] = roles(&cluster);
+        let neither = "which is neither, is active";
+        tried(&cluster, &format!("-failover {new} {third}"), HDFS_FAILED, neither)
+    });
+    let [old, new, _] = roles(&cluster);
+    let same = "the two are the same node";
+    eventually_says(&cluster, &format!("-failover {old} {old}"), HDFS_FAILED, same);
     for _ in 0..2 {
         let done = format!("Failover from {old} to {new} successful");
-        says(&cluster, &format!("-failover --forcefence {old} {new}"), 0, &done);
+        eventually_says(&cluster, &format!("-failover --forcefence {old} {new}"), 0, &done);
     }
     assert_eq!(ready(&cluster), new);
-    says(&cluster, &format!("-transitionToStandby {new}"), 0, "");
-    let after = eventually("another active node", READY, || {
+    eventually_says(&cluster, &format!("-transitionToStandby {new}"), 0, "");
+    eventually("another active node", READY, || {
         let primary = number(&cluster.primary());
-        if primary == new { Err(cluster.report()) } else { Ok(primary) }
+        if primary == new { Err(cluster.report()) } else { Ok(()) }
     });
-    ready(&cluster);
-    let gone = ["1", "2", "3"].into_iter().find(|node| *node != after).expect("a standby");
+    let [after, gone, _] = roles(&cluster);
     cluster.kill(&cluster.node(&format!("master{gone}")));
+    let refused = format!("node {gone} does not answer");
     for verb in ["-getServiceState", "-checkHealth", "-transitionToActive", "-transitionToStandby"]
     {
-        let refused = format!("node {gone} does not answer");
         says(&cluster, &format!("{verb} {gone}"), HDFS_FAILED, &refused);
     }
     says(&cluster, "-getAllServiceState", 0, "Failed to connect");
-    let refused = format!("node {gone} does not answer");
     says(&cluster, &format!("-failover {after} {gone}"), HDFS_FAILED, &refused);
 }
 
@@ -181,25 +261,27 @@ fn hdfs_verbs_do_what_scripts_expect() {
 #[test]
 fn nobody_who_answers_is_another_exit_code() {
     let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
-    let primary = cluster.node(&format!("master{}", ready(&cluster)));
-    let standby = cluster.other_masters(&primary).remove(0);
+    ready(&cluster);
+    let standby = cluster.other_masters(&cluster.synchronized()).remove(0);
     let to = number(&standby);
     // Asleep: it can be connected to, and never answers.
     cluster.signal(&standby, Signal::SIGSTOP);
-    let began = Instant::now();
-    says(
-        &cluster,
-        &format!("switchover --to {to}"),
-        UNKNOWN,
-        &format!("node {to} does not answer"),
-    );
-    says(&cluster, "status", 0, "no answer");
-    assert!(began.elapsed() < seconds(60), "{:?}", began.elapsed());
+    let switchover = format!("switchover --to {to}");
+    let silent = format!("node {to} does not answer");
+    eventually("two answers in time", READY, || {
+        let began = Instant::now();
+        tried(&cluster, &switchover, UNKNOWN, &silent)?;
+        tried(&cluster, "status", 0, "no answer")?;
+        let took = began.elapsed();
+        if took < seconds(60) { Ok(()) } else { Err(format!("{took:?}")) }
+    });
     cluster.signal(&standby, Signal::SIGCONT);
     ready(&cluster);
-    says(&cluster, "pause", 0, "paused");
+    eventually_says(&cluster, "pause", 0, "paused");
+    let primary = cluster.synchronized();
+    let standby = cluster.other_masters(&primary).remove(0);
     cluster.kill(&primary);
-    says(&cluster, "status", REFUSED, "");
+    eventually_says(&cluster, "status", REFUSED, "");
     cluster.kill(&standby);
     for words in [
         "status",
@@ -225,7 +307,7 @@ fn nobody_who_answers_is_another_exit_code() {
     // Nothing of that was kept: the pause is over when somebody can be told.
     cluster.restart(&standby.name).expect("restart");
     cluster.restart(&primary.name).expect("restart");
-    says(&cluster, "resume", 0, "automatic takeover is on");
+    eventually_says(&cluster, "resume", 0, "automatic takeover is on");
     ready(&cluster);
 }
 
@@ -234,19 +316,25 @@ fn nobody_who_answers_is_another_exit_code() {
 fn leases_that_differ_are_told_of() {
     let cluster = Cluster::automatic(Shape { standbys: 1, segments: 1 });
     cluster.may_log("starting it again");
-    let primary = cluster.node(&format!("master{}", ready(&cluster)));
+    ready(&cluster);
+    let primary = cluster.synchronized();
     let standby = cluster.other_masters(&primary).remove(0);
     cluster.kill(&standby);
-    standby.set("ha_lease", "250ms");
+    standby.reset("3s", "2s");
     cluster.restart(&standby.name).expect("restart");
     ready(&cluster);
-    let differs = says(&cluster, "status", 0, "ha_lease differs: ");
-    let both = [&primary, &standby].map(number);
-    let both = [format!("500 ms on node {}", both[0]), format!("250 ms on node {}", both[1])];
-    assert!(both.iter().all(|part| differs.contains(part)), "{differs}");
-    assert!(cluster.report().contains("ha_lease differs: "), "{}", cluster.report());
-    let log = cluster.log(&standby);
-    assert!(log.contains("ha_lease is 250ms here and 500ms at node"), "{log}");
+    let [longer, shorter] = [("3000 ms", &primary), ("2000 ms", &standby)]
+        .map(|(lease, node)| format!("{lease} on node {}", number(node)));
+    eventually_shows(&cluster, "status", &["ha_lease differs: ", &longer, &shorter]);
+    eventually("the same in hawq state", READY, || {
+        let report = cluster.report();
+        if report.contains("ha_lease differs: ") { Ok(()) } else { Err(report) }
+    });
+    eventually("the same in the log", READY, || {
+        let log = cluster.log(&standby);
+        if log.contains("ha_lease is 2s here and 3s at node") { Ok(()) } else { Err(log) }
+    });
+    ready(&cluster);
     cluster.kill(&primary);
     assert_eq!(cluster.primary().name, standby.name);
     cluster.restart(&primary.name).expect("restart");

@@ -4,16 +4,18 @@
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Node, READY, Shape};
-use crate::ha_commands::{ha, number, says};
+use crate::ha_commands::{eventually_says, ha, number};
 use crate::machine::{HAWQ, psql};
 use crate::run::Running;
 use crate::wait::{eventually, seconds};
 use crate::writers::Writers;
 
 fn voters(cluster: &Cluster) -> Value {
-    let outcome = ha(cluster, "voter list --json");
-    let parsed = serde_json::from_str(&outcome.stdout);
-    parsed.unwrap_or_else(|error| panic!("hawq ha voter list: {error}: {outcome:#?}"))
+    eventually("the voters", READY, || {
+        let outcome = ha(cluster, "voter list --json");
+        let parsed = serde_json::from_str(&outcome.stdout);
+        parsed.map_err(|error| format!("hawq ha voter list: {error}: {outcome:#?}"))
+    })
 }
 
 fn words(list: &Value, key: &str) -> Vec<String> {
@@ -54,21 +56,24 @@ fn a_witness_lost_for_good_is_replaced_and_the_cluster_fails_over() {
     cluster.may_log("starting it again");
     let old = cluster.synchronized();
     let [(lost, process), (spare, _)] = witnesses(&cluster);
-    let list = says(&cluster, "voter list", 0, "could vote too: ");
+    let list = eventually_says(&cluster, "voter list", 0, "could vote too: ");
     assert!(list.contains("master 1") && list.contains("record v"), "{list}");
     let writers = Writers::start(&cluster, 2);
     writers.eventually_commit(50, &cluster);
 
     cluster.kill(&process);
-    let said = says(&cluster, "voter list", 0, " no ");
+    let said = eventually_says(&cluster, "voter list", 0, " no ");
     assert!(!said.contains("no majority"), "two of three answer: {said}");
     let replace = format!("voter add {spare} --replace {lost}");
-    says(&cluster, &replace, 0, &format!("the voters are {}", sorted(&spare)));
-    says(&cluster, &replace, 0, "already");
-    let list = voters(&cluster);
-    assert_eq!(words(&list, "name").join(", "), sorted(&spare));
-    assert_eq!(words(&list, "standing"), ["voting"; 3]);
-    assert_eq!(words(&list, "trouble"), [""; 3]);
+    eventually_says(&cluster, &replace, 0, &format!("the voters are {}", sorted(&spare)));
+    eventually_says(&cluster, &replace, 0, "already");
+    eventually("the new voters, without trouble", READY, || {
+        let list = voters(&cluster);
+        let whole = words(&list, "name").join(", ") == sorted(&spare)
+            && words(&list, "standing") == ["voting"; 3]
+            && words(&list, "trouble") == [""; 3];
+        if whole { Ok(()) } else { Err(list.to_string()) }
+    });
     writers.eventually_commit(50, &cluster);
 
     // The old voters have only one of three left now, the new ones two.
@@ -82,11 +87,14 @@ fn a_witness_lost_for_good_is_replaced_and_the_cluster_fails_over() {
     writers.finish(&cluster);
     cluster.equal_digests();
 
-    let removed = cluster.hawq(&["init", "standby", "-r", "-a"]).expect("remove the standby");
     let hint = format!("hawq ha voter add HOST:PORT --replace node{}", number(&old));
-    assert!(removed.contains(&hint), "{removed}");
+    eventually("a standby that is removed", READY, || {
+        let removed = cluster.hawq(&["init", "standby", "-r", "-a"]);
+        let hinted = removed.ok() && removed.stdout.contains(&hint);
+        if hinted { Ok(()) } else { Err(format!("{removed:#?}")) }
+    });
     let replace = format!("voter add {lost} --replace node{}", number(&old));
-    says(&cluster, &replace, 0, "the voters are ");
+    eventually_says(&cluster, &replace, 0, "the voters are ");
 }
 
 fn sorted(spare: &str) -> String {
@@ -103,10 +111,10 @@ fn a_change_of_voters_survives_the_primary_that_made_it() {
     for _ in 0..3 {
         let old = cluster.synchronized();
         let replace = format!("voter add {} --replace {}", names[1], names[0]);
-        let words = ["ha"].into_iter().chain(replace.split(' '));
-        let running = Running::start(cluster.command(HAWQ).args(words)).expect("hawq");
+        let typed = ["ha"].into_iter().chain(replace.split(' '));
+        let running = Running::start(cluster.command(HAWQ).args(typed)).expect("hawq");
         cluster.kill(&old);
-        let ended = running.end(seconds(90)).expect("it ends");
+        let ended = running.end(seconds(300)).expect("it ends");
         assert!(matches!(ended.code, Some(0..=2)), "{ended:?}");
         let new = other_primary(&cluster, &old);
         let said = eventually("the change", READY, || {
@@ -114,8 +122,10 @@ fn a_change_of_voters_survives_the_primary_that_made_it() {
             if said.ok() { Ok(said.stdout) } else { Err(format!("{said:?}")) }
         });
         assert!(said.contains(&names[1]) && !said.contains(&names[0]), "{said}");
-        let list = voters(&cluster);
-        assert_eq!(words_of(&list), ["voting"; 3], "{list}");
+        eventually("three that vote", READY, || {
+            let list = voters(&cluster);
+            if words(&list, "standing") == ["voting"; 3] { Ok(()) } else { Err(list.to_string()) }
+        });
         cluster.restart(&old.name).expect("restart");
         assert_eq!(cluster.synchronized().name, new.name);
         // Back again: a voter that has voted before, with what it held then.
@@ -124,14 +134,10 @@ fn a_change_of_voters_survives_the_primary_that_made_it() {
     cluster.equal_digests();
 }
 
-fn words_of(list: &Value) -> Vec<String> {
-    words(list, "standing")
-}
-
 #[test]
 fn what_would_weaken_the_register_is_refused() {
     let cluster = Cluster::automatic(Shape { standbys: 2, segments: 2 });
-    let primary = cluster.synchronized();
+    cluster.synchronized();
     let names = words(&voters(&cluster), "name");
     assert_eq!(names, ["node1", "node2", "node3"], "three masters need no witness");
     let others = eventually("both segments", READY, || {
@@ -140,40 +146,37 @@ fn what_would_weaken_the_register_is_refused() {
         if others.len() == 2 { Ok(others) } else { Err(list.to_string()) }
     });
     let [one, two] = [0, 1].map(|i| others[i].as_str().expect("a name").to_owned());
-    says(&cluster, "voter add node2", 0, "the voters are node1, node2, node3 already");
-    says(&cluster, "voter remove node2", 1, "2 voters could not outlive one of them");
-    says(&cluster, &format!("voter add {one}"), 1, "4 voters outlive no more of them than 3 do");
-    says(
-        &cluster,
-        "voter add nobody",
-        1,
-        "there is no master or segment \"nobody\"; there are node1",
-    );
-    says(&cluster, "voter remove nobody", 1, "\"nobody\" is no voter; the voters are node1");
-    says(&cluster, "voter add 127.0.0.1:1 --replace node3", 1, "(127.0.0.1:1) cannot vote: ");
-    says(&cluster, "voter add 127.0.0.1 --replace node3", 1, "several masters and segments are at");
+    let says = |words: &str, code, part: &str| eventually_says(&cluster, words, code, part);
+    says("voter add node2", 0, "the voters are node1, node2, node3 already");
+    says("voter remove node2", 1, "2 voters could not outlive one of them");
+    says(&format!("voter add {one}"), 1, "4 voters outlive no more of them than 3 do");
+    says("voter add nobody", 1, "there is no master or segment \"nobody\"; there are node1");
+    says("voter remove nobody", 1, "\"nobody\" is no voter; the voters are node1");
+    says("voter add 127.0.0.1:1 --replace node3", 1, "(127.0.0.1:1) cannot vote: ");
+    says("voter add 127.0.0.1 --replace node3", 1, "several masters and segments are at");
     // Two more, at once, and back.
-    let both = says(&cluster, &format!("voter add {one} {two}"), 0, "the voters are ");
+    let both = says(&format!("voter add {one} {two}"), 0, "the voters are ");
     assert!(both.contains(&one) && both.contains(&two) && both.contains("node3"), "{both}");
-    says(&cluster, &format!("voter remove {one}"), 1, "4 voters");
+    says(&format!("voter remove {one}"), 1, "4 voters");
     for ending in ["", " already"] {
         let done = format!("the voters are node1, node2, node3{ending}");
-        says(&cluster, &format!("voter remove {one} {two}"), 0, &done);
+        says(&format!("voter remove {one} {two}"), 0, &done);
     }
     // Somebody else's voter.
     let stranger = Cluster::start(Shape { standbys: 0, segments: 0 });
     let at = format!("127.0.0.1:{}", stranger.primary().rpc_port);
-    let refused = says(&cluster, &format!("voter add {at} --replace node3"), 1, &at);
-    assert!(refused.contains(&stranger.cluster_id()), "names the other cluster: {refused}");
+    // Names the other cluster.
+    let theirs = stranger.cluster_id();
+    let refused = says(&format!("voter add {at} --replace node3"), 1, &theirs);
+    assert!(refused.contains(&at), "{refused}");
     let manual = "only the embedded register has voters";
-    says(&stranger, "voter list", 1, manual);
-    says(&stranger, "voter add node1", 1, manual);
+    eventually_says(&stranger, "voter list", 1, manual);
+    eventually_says(&stranger, "voter add node1", 1, manual);
     // No majority left: nothing can change, and that is said.
-    for master in cluster.other_masters(&primary) {
-        cluster.kill(&master);
-    }
-    says(&cluster, "voter list", 1, "");
-    let replace =
-        format!("voter add {one} --replace node{}", number(&cluster.other_masters(&primary)[0]));
-    says(&cluster, &replace, 1, "only 1 of the voters");
+    let primary = cluster.synchronized();
+    let gone = cluster.other_masters(&primary);
+    gone.iter().for_each(|master| cluster.kill(master));
+    says("voter list", 1, "");
+    let replace = format!("voter add {one} --replace node{}", number(&gone[0]));
+    says(&replace, 1, "only 1 of the voters");
 }

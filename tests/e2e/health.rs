@@ -40,23 +40,36 @@ impl Watched {
         port.expect("a master").1
     }
 
-    fn status(&self, node: &Node, path: &str) -> u16 {
-        ask(self.http(node), "GET", path).expect("an answer").0
+    fn page(&self, node: &Node, path: &str) -> Result<Value, String> {
+        let (_, body) = ask(self.http(node), "GET", path)?;
+        serde_json::from_str(&body).map_err(|error| format!("{path}: {error}: {body}"))
     }
 
-    fn page(&self, node: &Node, path: &str) -> Value {
-        let (_, body) = ask(self.http(node), "GET", path).expect("an answer");
-        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    fn answers(&self, node: &Node, (path, code): (&str, u16)) -> Result<(), String> {
+        for method in ["GET", "OPTIONS", "HEAD"] {
+            let (found, body) = ask(self.http(node), method, path)?;
+            if found != code {
+                let name = &node.name;
+                return Err(format!("{method} {path} of {name}: {found}, wanted {code}: {body}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Again where it is not so: who has not heard the others for a moment says that first.
+    #[track_caller]
+    fn eventually_answers(&self, node: &Node, expected: &[(&str, u16)]) {
+        for wanted in expected {
+            eventually("an answer", READY, || self.answers(node, *wanted));
+        }
     }
 
     #[track_caller]
-    fn expect(&self, node: &Node, expected: &[(&str, u16)]) {
-        for (path, code) in expected {
-            for method in ["GET", "OPTIONS", "HEAD"] {
-                let (found, body) = ask(self.http(node), method, path).expect("an answer");
-                assert_eq!(found, *code, "{method} {path} of {}: {body}", node.name);
-            }
-        }
+    fn eventually_tells(&self, node: &Node, path: &str, tells: impl Fn(&Value) -> bool) {
+        eventually(path, READY, || {
+            let page = self.page(node, path)?;
+            if tells(&page) { Ok(()) } else { Err(format!("{path} of {}: {page}", node.name)) }
+        });
     }
 }
 
@@ -82,7 +95,7 @@ fn every_node_tells_proxies_what_it_is() {
     let watched = Watched::start();
     let primary = watched.cluster.synchronized();
     let standby = watched.cluster.other_masters(&primary).remove(0);
-    watched.expect(
+    watched.eventually_answers(
         &primary,
         &[
             ("/", 200),
@@ -98,14 +111,11 @@ fn every_node_tells_proxies_what_it_is() {
             ("/nothing", 404),
         ],
     );
-    eventually("a standby that knows that it is in sync", READY, || {
-        let code = watched.status(&standby, "/sync?lag=16MB");
-        if code == 200 { Ok(()) } else { Err(watched.page(&standby, "/patroni").to_string()) }
-    });
     // It is not a hot standby: no session may be sent there, although it is healthy.
-    watched.expect(
+    watched.eventually_answers(
         &standby,
         &[
+            ("/sync?lag=16MB", 200),
             ("/primary", 503),
             ("/standby", 200),
             ("/async", 503),
@@ -117,20 +127,34 @@ fn every_node_tells_proxies_what_it_is() {
             ("/sync?lag=lots", 400),
         ],
     );
-    let page = watched.page(&primary, "/patroni");
-    assert_eq!((&page["role"], &page["state"]), (&"primary".into(), &"running".into()), "{page}");
-    assert_eq!(page["database_system_identifier"], watched.cluster.cluster_id().as_str());
-    assert_eq!(page["replication"][0]["sync_state"], "sync", "{page}");
-    let page = watched.page(&standby, "/patroni");
-    assert_eq!((&page["role"], &page["sync_standby"]), (&"replica".into(), &true.into()), "{page}");
-    let members = watched.page(&primary, "/cluster")["members"].clone();
-    let roles: Vec<&str> = members.as_array().into_iter().flatten().filter_map(role).collect();
-    assert_eq!(roles.len(), 2, "{members}");
-    assert!(roles.contains(&"leader") && roles.contains(&"sync_standby"), "{members}");
-    assert!(!watched.page(&primary, "/history").as_array().expect("reigns").is_empty());
-    let (_, metrics) = ask(watched.http(&primary), "GET", "/metrics").expect("metrics");
-    assert!(metrics.contains("\nhawq_master_open_primary_count 1\n"), "{metrics}");
-    assert!(metrics.contains("\nhawq_ha_role_info{role=\"primary\"} 1\n"), "{metrics}");
+    pages_tell(&watched, &primary, &standby);
+}
+
+fn pages_tell(watched: &Watched, primary: &Node, standby: &Node) {
+    let id = watched.cluster.cluster_id();
+    watched.eventually_tells(primary, "/patroni", |page| {
+        page["role"] == "primary"
+            && page["state"] == "running"
+            && page["database_system_identifier"] == id.as_str()
+            && page["replication"][0]["sync_state"] == "sync"
+    });
+    watched.eventually_tells(standby, "/patroni", |page| {
+        page["role"] == "replica" && page["sync_standby"] == true
+    });
+    watched.eventually_tells(primary, "/cluster", |page| {
+        let members = page["members"].as_array();
+        let roles: Vec<&str> = members.into_iter().flatten().filter_map(role).collect();
+        roles.len() == 2 && roles.contains(&"leader") && roles.contains(&"sync_standby")
+    });
+    watched.eventually_tells(primary, "/history", |page| {
+        page.as_array().is_some_and(|reigns| !reigns.is_empty())
+    });
+    eventually("the metrics of a primary", READY, || {
+        let (_, metrics) = ask(watched.http(primary), "GET", "/metrics")?;
+        let told = metrics.contains("\nhawq_master_open_primary_count 1\n")
+            && metrics.contains("\nhawq_ha_role_info{role=\"primary\"} 1\n");
+        if told { Ok(()) } else { Err(metrics) }
+    });
 }
 
 fn role(member: &Value) -> Option<&str> {
@@ -209,6 +233,16 @@ impl Proxy {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// `psql` through the proxy, again where it is cut off: a check that is answered late ends the
+    /// sessions with that server.
+    #[track_caller]
+    fn eventually_psql(&self, sql: &str) -> String {
+        eventually(sql, READY, || {
+            let said = psql(self.port, sql);
+            if said.ok() { Ok(said.stdout) } else { Err(format!("{said:?}\n{}", self.log())) }
+        })
+    }
+
     /// Which master a session through the proxy reaches, by its port.
     fn reaches(&self) -> Result<u16, String> {
         let session = Session::connect(self.port).map_err(|failure| failure.text)?;
@@ -248,30 +282,29 @@ fn haproxy_sends_clients_to_the_primary_before_and_after_a_failover() {
     let old = cluster.synchronized();
     let proxy = Proxy::start(&watched.ports);
     proxy.eventually_reaches(&old);
-    psql(proxy.port, "create table through (id int)").expect("create through HAProxy");
-    let session = Session::connect(proxy.port).expect("session");
+    proxy.eventually_psql("create table if not exists through (id int)");
+    let session = eventually("a session through HAProxy", READY, || {
+        Session::connect(proxy.port).map_err(|failure| failure.text)
+    });
 
     cluster.kill(&old);
-    cluster.hawq(&["activate", "standby", "-a"]).expect("activate");
+    cluster.activate();
     let new = cluster.primary();
     assert_ne!(new.name, old.name);
     proxy.eventually_reaches(&new);
     assert!(session.execute("select 1").is_err(), "the old session has ended");
-    let found = psql(proxy.port, "select count(*) from pg_class where relname = 'through'");
-    assert_eq!(found.expect("the table").trim(), "1");
-    psql(proxy.port, "comment on table through is 'after'").expect("a write through HAProxy");
+    let sql = "select count(*) from pg_class where relname = 'through'";
+    assert_eq!(proxy.eventually_psql(sql).trim(), "1");
+    proxy.eventually_psql("comment on table through is 'after'");
 
     // The old primary comes back as a standby: nobody is sent there.
     cluster.restart(&old.name).expect("restart");
     assert_eq!(cluster.synchronized().name, new.name);
-    watched.expect(&old, &[("/primary", 503), ("/healthz", 200)]);
+    watched.eventually_answers(&old, &[("/primary", 503), ("/healthz", 200)]);
     proxy.eventually_reaches(&new);
-    let reigns = watched.page(&new, "/history");
-    let nodes: Vec<u64> = reigns
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|reign| reign["node"].as_u64())
-        .collect();
-    assert!(nodes.len() >= 2 && nodes.first() != nodes.last(), "{reigns}");
+    watched.eventually_tells(&new, "/history", |page| {
+        let reigns = page.as_array().into_iter().flatten();
+        let nodes: Vec<u64> = reigns.filter_map(|reign| reign["node"].as_u64()).collect();
+        nodes.len() >= 2 && nodes.first() != nodes.last()
+    });
 }

@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cluster::{Cluster, Node, Shape};
-use crate::machine::{end, psql};
+use crate::machine::end;
 
 /// Orders of primary (0), standby (1) and segments (2).
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
@@ -23,9 +23,7 @@ fn a_cluster_killed_at_once_starts_in_every_order() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 2 });
     for (round, order) in ORDERS.iter().enumerate() {
         let primary = cluster.synchronized();
-        let name = format!("round_{round}");
-        let sql = format!("create table {name} (id int)");
-        psql(primary.pg_port, &sql).expect(&sql);
+        cluster.psql(&format!("create table if not exists round_{round} (id int)"));
         let groups = [vec![primary.clone()], cluster.other_masters(&primary), cluster.segments()];
         kill_all(&cluster.nodes());
         for node in order.iter().flat_map(|group| &groups[*group]) {
@@ -47,7 +45,7 @@ fn a_demo_that_was_killed_goes_on() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 1 });
     let primary = cluster.synchronized();
     let id = cluster.cluster_id();
-    psql(primary.pg_port, "create table kept (id int)").expect("create");
+    cluster.psql("create table if not exists kept (id int)");
     kill_all(&cluster.nodes());
     cluster.demo().expect("hawq demo on the same directory");
     assert_eq!(cluster.cluster_id(), id);
@@ -58,9 +56,7 @@ fn a_demo_that_was_killed_goes_on() {
 #[test]
 fn object_ids_survive_everything() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
-    let primary = cluster.synchronized();
-    let created = psql(primary.pg_port, "create table numbered (id int)");
-    created.expect("create");
+    cluster.psql("create table if not exists numbered (id int)");
     let sql = "select oid, relname from pg_class order by 1";
     let before = cluster.psql(sql);
     kill_all(&cluster.nodes());
@@ -68,9 +64,9 @@ fn object_ids_survive_everything() {
     assert_eq!(cluster.psql(sql), before);
     let primary = cluster.synchronized();
     cluster.kill(&primary);
-    cluster.hawq(&["activate", "standby", "-a"]).expect("activate");
+    cluster.activate();
     assert_eq!(cluster.psql(sql), before);
-    cluster.psql("create table numbered_later (id int)");
+    cluster.psql("create table if not exists numbered_later (id int)");
     let both = "select count(distinct oid) from pg_class where relname like 'numbered%'";
     assert_eq!(cluster.psql(both).trim(), "2", "no id is given twice");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use crate::cluster::{Cluster, Node, Shape};
+use crate::cluster::{Cluster, Node, READY, Shape};
 use crate::machine::{is_alive, psql};
 use crate::run::Running;
 use crate::session::Session;
@@ -16,6 +16,8 @@ use crate::writers::Writers;
 const TABLES: usize = 32;
 const COMMENT: usize = 1_000_000;
 const KILLS: usize = 6;
+/// At most, where transfers are over before they are hit.
+const ROUNDS_MAX: usize = 20;
 /// To stop a transfer before it is over.
 const TRIES: usize = 5;
 
@@ -31,11 +33,17 @@ fn noise(seed: usize) -> String {
 }
 
 fn fill(primary: &Node) {
-    let session = Session::connect(primary.pg_port).expect("session");
     for number in 0..TABLES {
-        session.execute(&format!("create table wide_{number} (a int)")).expect("create");
-        let sql = format!("comment on table wide_{number} is '{}'", noise(number));
-        session.execute(&sql).expect("comment");
+        let create = format!("create table if not exists wide_{number} (a int)");
+        let comment = format!("comment on table wide_{number} is '{}'", noise(number));
+        eventually(&create, READY, || {
+            let session = Session::connect(primary.pg_port);
+            let done = session.and_then(|session| {
+                session.execute(&create)?;
+                session.execute(&comment)
+            });
+            done.map_err(|failure| format!("{failure:?}"))
+        });
     }
 }
 
@@ -43,10 +51,13 @@ fn fill(primary: &Node) {
 fn make_anew(cluster: &Cluster, standby: &Node) -> (Running, Node) {
     let old = cluster.node(&standby.name);
     cluster.kill(&old);
-    cluster.hawq(&["init", "standby", "-r", "-a"]).expect("remove the standby");
+    eventually("the removal of the standby", READY, || {
+        let said = cluster.hawq(&["init", "standby", "-r", "-a"]);
+        if said.ok() { Ok(()) } else { Err(format!("{said:?}")) }
+    });
     fs::remove_dir_all(&standby.data_dir).expect("remove the directory");
     let demo = cluster.demo_in_background();
-    let node = eventually("a process", seconds(30), || {
+    let node = eventually("a process", READY, || {
         let node = cluster.node(&standby.name);
         // Until the list is written anew it has the process that was killed.
         let is_new = node.pid.is_some_and(|pid| Some(pid) != old.pid && is_alive(pid));
@@ -71,29 +82,38 @@ fn a_standby_killed_while_it_is_seeded_comes_to_the_end() {
     fill(&primary);
     let writers = Writers::start(&cluster, 2);
     let mut hits = 0;
-    for round in 0..KILLS {
+    for round in 0..ROUNDS_MAX {
+        if round >= KILLS && hits > KILLS / 2 {
+            break;
+        }
         let (demo, victim) = make_anew(&cluster, &standby);
         // Each time it gets a little further before it is killed.
-        let enough = (round * TABLES * COMMENT / KILLS) as u64;
-        eventually_soon("a transfer", seconds(60), || match arrived(&standby.data_dir) {
+        let enough = (round % KILLS * TABLES * COMMENT / KILLS) as u64;
+        eventually_soon("a transfer", READY, || match arrived(&standby.data_dir) {
             Some(bytes) if bytes >= enough => Ok(()),
             None if is_seeded(&standby) => Ok(()),
             bytes => Err(format!("{bytes:?} bytes have come")),
         });
-        cluster.kill(&victim);
+        // It stands still from here on: the kill itself takes a while.
+        cluster.signal(&victim, Signal::SIGSTOP);
         hits += usize::from(arrived(&standby.data_dir).is_some());
+        cluster.kill(&victim);
         demo.interrupt();
-        demo.end(seconds(60)).expect("hawq demo ends").expect_failure("interrupted");
+        // It may have been at its end.
+        let _ = demo.end(seconds(120)).expect("hawq demo ends");
         writers.eventually_commit(10, &cluster);
     }
-    assert!(hits > KILLS / 2, "only {hits} of {KILLS} kills hit a transfer");
-    cluster.demo().expect("hawq demo brings it to the end");
+    assert!(hits > KILLS / 2, "only {hits} of {ROUNDS_MAX} kills hit a transfer");
+    eventually("hawq demo that brings it to the end", READY, || {
+        let said = cluster.demo();
+        if said.ok() { Ok(()) } else { Err(format!("{said:#?}")) }
+    });
     cluster.synchronized();
     writers.finish(&cluster);
     cluster.equal_digests();
     let tables = "select count(*) from pg_class where relname like 'wide_%'";
     cluster.kill(&primary);
-    cluster.hawq(&["activate", "standby", "-a"]).expect("activate the new standby");
+    cluster.activate();
     assert_eq!(cluster.psql(tables).trim(), TABLES.to_string());
     let last = TABLES - 1;
     let sql = format!("select obj_description('wide_{last}'::regclass)");
@@ -103,7 +123,7 @@ fn a_standby_killed_while_it_is_seeded_comes_to_the_end() {
 /// A standby that stands still while it is seeded; `None` when the transfer was faster.
 fn stopped_halfway(cluster: &Cluster, standby: &Node) -> Option<(Running, Node)> {
     let (demo, half) = make_anew(cluster, standby);
-    eventually_soon("a transfer", seconds(60), || match arrived(&standby.data_dir) {
+    eventually_soon("a transfer", READY, || match arrived(&standby.data_dir) {
         Some(1..) => Ok(()),
         None if is_seeded(standby) => Ok(()),
         bytes => Err(format!("{bytes:?} bytes have come")),
@@ -115,7 +135,7 @@ fn stopped_halfway(cluster: &Cluster, standby: &Node) -> Option<(Running, Node)>
     cluster.signal(&half, Signal::SIGCONT);
     demo.interrupt();
     // It may have been at its end.
-    let _ = demo.end(seconds(60)).expect("hawq demo ends");
+    let _ = demo.end(seconds(120)).expect("hawq demo ends");
     None
 }
 
@@ -142,7 +162,7 @@ fn a_half_seeded_standby_cannot_be_activated() {
         assert!(!said.trim().is_empty(), "{words:?} says nothing");
     }
     demo.interrupt();
-    demo.end(seconds(60)).expect("hawq demo ends").expect_failure("interrupted");
+    demo.end(seconds(120)).expect("hawq demo ends").expect_failure("interrupted");
     let _ = cluster.restart(&standby.name);
     for words in ways {
         let said = cluster.hawq(words).expect_failure("activation after another start");

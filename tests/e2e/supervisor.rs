@@ -3,9 +3,9 @@
 use nix::sys::signal::Signal;
 
 use crate::cluster::{Cluster, Node, READY, Shape};
-use crate::machine::{end, is_alive, psql, same_again};
+use crate::machine::{end, is_alive, same_again};
 use crate::run::run;
-use crate::wait::{eventually, seconds};
+use crate::wait::eventually;
 
 /// The node, once it runs as another process than `old`.
 fn eventually_another(cluster: &Cluster, old: &Node) -> Node {
@@ -22,7 +22,7 @@ fn a_master_that_crashes_is_started_again() {
     cluster.may_log("starting it again");
     let primary = cluster.primary();
     let supervisor = primary.supervisor_pid.expect("a supervisor");
-    psql(primary.pg_port, "create table kept (id int)").expect("create");
+    cluster.psql("create table if not exists kept (id int)");
     let mut node = primary.clone();
     for _ in 0..3 {
         end(node.pid.expect("a process"));
@@ -42,10 +42,13 @@ fn a_killed_supervisor_does_no_harm() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 0 });
     let primary = cluster.synchronized();
     end(primary.supervisor_pid.expect("a supervisor"));
-    cluster.psql("create table unharmed (id int)");
+    cluster.psql("create table if not exists unharmed (id int)");
     let now = cluster.synchronized();
     assert_eq!((now.name, now.pid), (primary.name.clone(), primary.pid));
-    let said = cluster.hawq(&["start", "master", "-a"]).expect("start");
+    let said = eventually("a start of what runs", READY, || {
+        let said = cluster.hawq(&["start", "master", "-a"]);
+        if said.ok() { Ok(said.stdout) } else { Err(format!("{said:?}")) }
+    });
     assert!(said.contains("running already"), "{said}");
     assert!(said.contains("has lost its supervisor"), "{said}");
     assert_eq!(cluster.primary().pid, primary.pid, "not started twice");
@@ -58,12 +61,12 @@ fn a_second_supervisor_leaves_the_master_of_a_killed_one_alone() {
     let master = primary.pid.expect("a process");
     let mut second = same_again(primary.supervisor_pid.expect("a supervisor"));
     end(primary.supervisor_pid.expect("a supervisor"));
-    let said = run(&mut second, seconds(30)).expect_failure("a second supervisor");
+    let said = run(&mut second, READY).expect_failure("a second supervisor");
     let directory = primary.data_dir.display().to_string();
     assert!(said.contains(&format!("process {master} works in \"{directory}\"")), "{said}");
     let log = cluster.log(&primary);
     assert_eq!(log.matches("the master runs as process").count(), 1, "nothing was tried: {log}");
-    psql(primary.pg_port, "create table undisturbed (id int)").expect("create");
+    cluster.psql("create table if not exists undisturbed (id int)");
     // Once it is gone a supervisor starts the next one, and keeps it.
     end(master);
     cluster.may_log("starting it again");
@@ -83,7 +86,7 @@ fn signals_are_passed_on() {
     let primary = cluster.primary();
     let supervisor = Node { pid: primary.supervisor_pid, ..primary.clone() };
     cluster.signal(&supervisor, Signal::SIGINT);
-    eventually("the end of both", seconds(30), || {
+    eventually("the end of both", READY, || {
         let alive: Vec<i32> = primary.pids().into_iter().filter(|pid| is_alive(*pid)).collect();
         if alive.is_empty() { Ok(()) } else { Err(format!("{alive:?} live")) }
     });

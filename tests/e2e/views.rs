@@ -1,9 +1,9 @@
 //! Every relation and view that HAWQ's users know, asked by the real psql.
 
-use crate::cluster::{Cluster, Shape};
+use crate::cluster::{Cluster, READY, Shape};
 use crate::machine::{clean, psql};
 use crate::run::run;
-use crate::wait::seconds;
+use crate::wait::{eventually, seconds};
 
 /// Name, its first columns in HAWQ's order, and how many rows there are at least.
 const VIEWS: &[(&str, &str, usize)] = &[
@@ -42,14 +42,17 @@ const VIEWS: &[(&str, &str, usize)] = &[
 fn every_view_answers_psql() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 3 });
     let port = cluster.synchronized().pg_port;
-    let setup = "create table seen (id int not null, what text) distributed by (id)";
-    psql(port, setup).expect(setup);
-    psql(port, "comment on table seen is 'by psql'").expect("comment");
+    let setup = "create table if not exists seen (id int not null, what text) distributed by (id)";
+    cluster.psql(setup);
+    cluster.psql("comment on table seen is 'by psql'");
     for (view, columns, least) in VIEWS {
-        let rows = psql(port, &format!("select * from {view}")).expect(view);
-        let count = psql(port, &format!("select count(*) from {view}")).expect(view);
-        let count: usize = count.trim().parse().expect("a count");
-        assert!(count >= *least, "{view}: {count} rows, at least {least}\n{rows}");
+        eventually("enough rows", READY, || {
+            let rows = psql(port, &format!("select * from {view}")).expect(view);
+            let count = psql(port, &format!("select count(*) from {view}")).expect(view);
+            let count: usize = count.trim().parse().expect("a count");
+            let found = format!("{view}: {count} rows, at least {least}\n{rows}");
+            if count >= *least { Ok(()) } else { Err(found) }
+        });
         let header = header(port, view);
         assert!(header.starts_with(columns), "{view}: columns {header}, wanted {columns}…");
         let limited = psql(port, &format!("select * from {view} limit 1")).expect(view);
@@ -76,13 +79,13 @@ fn queries_give_what_postgresql_would() {
     let cluster = Cluster::start(Shape { standbys: 1, segments: 3 });
     let port = cluster.synchronized().pg_port;
     for sql in [
-        "create schema air",
-        "create table air.flights (id int not null, what text) distributed by (id)",
-        "create table air.planes (id int) distributed randomly",
+        "create schema if not exists air",
+        "create table if not exists air.flights (id int not null, what text) distributed by (id)",
+        "create table if not exists air.planes (id int) distributed randomly",
         "comment on table air.flights is 'two columns'",
         "comment on schema air is 'above'",
     ] {
-        psql(port, sql).expect(sql);
+        cluster.psql(sql);
     }
     let cases: &[(&str, &str)] = &[
         (
@@ -112,9 +115,13 @@ fn queries_give_what_postgresql_would() {
         ("begin; create table gone (id int); rollback; select to_regclass('gone') is null", "t"),
     ];
     for (sql, wanted) in cases {
-        let found = psql(port, sql).expect(sql);
-        let found: Vec<&str> = found.lines().filter(|line| !is_tag(line)).collect();
-        assert_eq!(found.join("\n"), *wanted, "{sql}");
+        // A standby or a segment that was held up is down for a moment.
+        eventually(sql, READY, || {
+            let found = psql(port, sql).expect(sql);
+            let found: Vec<&str> = found.lines().filter(|line| !is_tag(line)).collect();
+            let found = found.join("\n");
+            if found == *wanted { Ok(()) } else { Err(format!("{found}, wanted {wanted}")) }
+        });
     }
     for (command, part) in [
         ("\\dt air.*", "flights"),

@@ -8,9 +8,9 @@ use aerie::types::{ClusterId, ClusterState};
 use tokio::time::timeout;
 use zookeeper_client::Client;
 
-use crate::ensemble::Ensemble;
+use crate::ensemble::{Ensemble, settings};
 use crate::wait::seconds;
-use crate::zookeeper::{record, runtime, settings};
+use crate::zookeeper::{record, runtime};
 
 #[path = "../../src/ha/conformance.rs"]
 mod conformance;
@@ -32,7 +32,7 @@ fn conforms(servers: usize) {
     let (runtime, quorum) = (runtime(), ensemble.quorum());
     let nodes = coordinators(&runtime, &quorum, 3);
     let checked = runtime.block_on(async {
-        timeout(seconds(300), async {
+        timeout(seconds(600), async {
             let current = conformance::conforms(&nodes, &record(1, 1, 10)).await;
             foreign(&nodes[2], &current, &quorum).await;
         })
