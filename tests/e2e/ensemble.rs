@@ -34,7 +34,7 @@ const JVM: &[&str] = &[
 const ATTEMPT: &str = "10s";
 /// For servers to come up, and to agree on who leads.
 const UP: Duration = Duration::from_secs(300);
-/// In ticks: to connect to a new leader, after which another is elected; and to be silent.
+/// In ticks: to connect to a server that leads anew, and to be silent.
 const INIT_LIMIT: u32 = 60;
 const SYNC_LIMIT: u32 = 40;
 
