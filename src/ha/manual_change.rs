@@ -1,4 +1,5 @@
-//! What a change of the record is by the rules of manual mode.
+//! Decides what a change of the record is by the rules of manual mode, which says whom to ask. It
+//! never asks anybody and never writes.
 
 use crate::types::{ClusterState, Member};
 
@@ -7,8 +8,8 @@ use crate::types::{ClusterState, Member};
 pub enum Change {
     /// The recorded primary begins a new reign of its own, with everybody whom it had in its set.
     Restart,
-    /// Another node begins a reign, or the recorded primary one without a member of its set, which
-    /// may be taking over at the same time.
+    /// Another node begins a reign, or the recorded primary one without a member of its set: that
+    /// member may be taking over at the same time.
     Takeover,
     /// A member leaves the in-sync set while its node stays defined, be it as another incarnation.
     Shrink,

@@ -61,6 +61,15 @@ impl Heard {
         segments.chain(masters).max().unwrap_or(Epoch::ZERO)
     }
 
+    /// The same of epochs that are not `me`'s. What a node began without coming to write its record
+    /// never was a reign: it stands in nobody's way.
+    fn followed_beside(&self, me: NodeId) -> Epoch {
+        let segments = self.segments.iter().map(|answer| answer.followed);
+        let masters = self.masters.iter().map(|answer| answer.followed);
+        let others = segments.chain(masters).filter(|epoch| epoch.node() != Some(me));
+        others.max().unwrap_or(Epoch::ZERO)
+    }
+
     fn promised(&self) -> Epoch {
         self.segments.iter().map(|answer| answer.promised).max().unwrap_or(Epoch::ZERO)
     }
@@ -97,12 +106,12 @@ pub fn decide_read(mine: &ClusterState, me: NodeId, heard: &Heard) -> ReadOutcom
 
 /// Nobody reigns above `mine`, as far as those who would have to know say.
 fn confirm(mine: &ClusterState, me: NodeId, heard: &Heard) -> Result<(), String> {
-    if heard.followed() > mine.epoch {
+    let followed = heard.followed_beside(me);
+    if followed > mine.epoch {
         return Err(format!(
-            "epoch {} is followed elsewhere and its record is not known here yet; \
+            "epoch {followed} is followed elsewhere and its record is not known here yet; \
              start the node that took over, run \"hawq activate standby\" there if it stopped half \
-             way, or run \"hawq start master --force\" here",
-            heard.followed()
+             way, or run \"hawq start master --force\" here"
         ));
     }
     if let Some(candidate) = heard.masters.iter().find(|answer| answer.taking_over) {
@@ -210,10 +219,12 @@ pub fn decide_takeover(
     if let Some(verdict) = outbid(proposed, heard) {
         return verdict;
     }
-    let newest = heard
-        .newest()
-        .filter(|record| (record.epoch, record.version) > (current.epoch, current.version))
-        .unwrap_or(current);
+    // Of its own reign the primary has the record; a later version was proposed and not written.
+    let newer = |record: &&ClusterState| {
+        let later = (record.epoch, record.version) > (current.epoch, current.version);
+        record.epoch > current.epoch || later && current.primary != me.node
+    };
+    let newest = heard.newest().filter(newer).unwrap_or(current);
     let stale = |reason| {
         let (current, met) = (Some(Box::new(newest.clone())), Epoch::ZERO);
         Verdict::Answer(SwapOutcome::Failed { current, reason, met })
@@ -236,7 +247,7 @@ pub fn decide_takeover(
     }
     let doubt = doubts(newest, heard, end, me);
     match (doubt, force) {
-        (None, _) => Verdict::Write { says: Some(knows(newest, heard, end, local)) },
+        (None, _) => Verdict::Write { says: Some(knows(newest, heard, end, (me, local))) },
         (Some(doubt), true) => Verdict::Write { says: Some(format!("{doubt}; going on by force")) },
         (Some(doubt), false) => refuse(format!(
             "{doubt}; run \"hawq activate standby --force\" to accept what may be lost"
@@ -312,35 +323,41 @@ fn doubts(newest: &ClusterState, heard: &Heard, end: Lsn, me: Member) -> Option<
              the primary acknowledged after that would be lost"
         ));
     }
-    let followed = heard.followed();
-    if let Some(node) = followed.node().filter(|n| followed > newest.epoch && *n != me.node) {
+    let followed = heard.followed_beside(me.node);
+    if let Some(node) = followed.node().filter(|_| followed > newest.epoch) {
         return Some(format!(
             "a segment follows epoch {followed} of node {node}, whose record is not known here; \
              activate that node, or what it may have acknowledged would be lost"
         ));
     }
     let witnessed = heard.registered == 0 || heard.most(heard.accepted());
+    let feared = match newest.primary == me.node {
+        true => "a standby took over from this primary",
+        false => "the primary went on without this standby",
+    };
     (!witnessed).then(|| {
         format!(
-            "only {} of {} segments have answered, so it cannot be excluded that the primary went \
-             on without this standby, whose log ends at {end}",
+            "only {} of {} segments have answered, so it cannot be excluded that {feared}, whose \
+             log ends at {end}",
             heard.accepted(),
             heard.registered
         )
     })
 }
 
-fn knows(newest: &ClusterState, heard: &Heard, end: Lsn, local: bool) -> String {
+fn knows(newest: &ClusterState, heard: &Heard, end: Lsn, (me, local): (Member, bool)) -> String {
+    let who = if newest.primary == me.node { "primary" } else { "standby" };
     let witnesses = if heard.registered == 0 {
-        "no segments are registered, so this goes by the standby's own knowledge".to_owned()
+        format!("no segments are registered, so this goes by the {who}'s own knowledge")
     } else if local {
-        "ha_manual_shrink = local lets the primary go on alone without telling the segments, so \
-         this goes by the standby's own knowledge"
-            .to_owned()
+        format!(
+            "ha_manual_shrink = local lets the primary go on alone without telling the segments, \
+             so this goes by the {who}'s own knowledge"
+        )
     } else {
         format!("{} of {} segments agree", heard.accepted(), heard.registered)
     };
-    format!("this standby was in sync (record {newest}); its log ends at {end}; {witnesses}")
+    format!("this {who} was in sync (record {newest}); its log ends at {end}; {witnesses}")
 }
 
 /// Shrink: most of the registered segments must have stored that the standby is out of sync.

@@ -366,11 +366,13 @@ fn a_recorded_primary_takes_over_only_where_that_is_confirmed() {
     let proposed = taken_over(&current, 1);
     let yes = segment(current.epoch);
     let takes_over = MasterAnswer { taking_over: true, ..master(2, current.epoch) };
+    let began = segment(current.epoch.next_for(node(1)));
     let cases = [
         ("nobody answers", heard(0, vec![], vec![]), [false, true]),
         ("the standby", heard(0, vec![], vec![master(2, current.epoch)]), [true, true]),
         ("one that takes over", heard(0, vec![], vec![takes_over]), [false, true]),
         ("one of three", heard(3, vec![yes.clone()], vec![]), [false, true]),
+        ("its own attempt", heard(1, vec![began], vec![]), [true, true]),
         ("two of three", heard(3, vec![yes; 2], vec![]), [true, true]),
     ];
     for (name, heard, expected) in cases {
@@ -381,4 +383,17 @@ fn a_recorded_primary_takes_over_only_where_that_is_confirmed() {
         });
         assert_eq!(found, expected, "{name}: without and with force");
     }
+}
+
+/// A version that few segments have stored was proposed, and never became the record.
+#[test]
+fn a_primary_goes_by_its_own_record_of_its_reign() {
+    let current = record(5, 3, 3, &[1, 2, 3]);
+    let few = record(6, 3, 3, &[1, 2]);
+    let told = SegmentAnswer { record: Some(few), ..segment(current.epoch) };
+    let proposed = ClusterState { in_sync: [1, 3].map(member).into(), ..taken_over(&current, 1) };
+    let authority = Authority::Person { force: false, end: Lsn(1) };
+    let heard = heard(1, vec![told], vec![master(3, current.epoch)]);
+    let verdict = decide_takeover(authority, &current, &proposed, &heard, false);
+    assert!(matches!(verdict, Verdict::Write { .. }), "{verdict:?}");
 }

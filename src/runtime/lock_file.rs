@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 /// A disk that is slow to flush keeps the threads of a killed process in the kernel, and the locks
 /// of the process with them.
@@ -19,11 +21,11 @@ const SIGKILL_BIT: u64 = 1 << 8;
 /// Locks the file as long as the value lives. Refused with `EWOULDBLOCK` while another process
 /// works; one that was killed is waited for.
 pub fn lock_file(mut file: File) -> Result<Flock<File>, (File, Errno)> {
-    let over = Instant::now() + ENDING_MAX;
+    let deadline = Instant::now() + ENDING_MAX;
     loop {
         file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Err((file, Errno::EWOULDBLOCK))
-                if holder(&file).is_some_and(is_ending) && Instant::now() < over =>
+                if holder(&file).is_some_and(is_ending) && Instant::now() < deadline =>
             {
                 sleep(LOOK_INTERVAL);
                 file
@@ -41,7 +43,11 @@ fn holder(mut file: &File) -> Option<u32> {
 
 /// It is gone, has ended and is not gone, or does nothing any more but end.
 fn is_ending(pid: u32) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        // Of a process that lives nothing may be told here.
+        let process = i32::try_from(pid).map(Pid::from_raw);
+        return process.is_ok_and(|process| kill(process, None) == Err(Errno::ESRCH));
+    };
     let field = |name: &str| {
         status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     };

@@ -175,7 +175,7 @@ impl Ensemble {
         let server = &self.servers[i];
         let said = || -> std::io::Result<String> {
             let mut stream = TcpStream::connect((server.address(), server.client_port))?;
-            stream.set_read_timeout(Some(seconds(10)))?;
+            stream.set_read_timeout(Some(seconds(5)))?;
             stream.write_all(b"srvr")?;
             let mut text = String::new();
             stream.read_to_string(&mut text)?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use aerie::master::Event;
-use aerie::types::{Epoch, NodeId, Unfenced};
+use aerie::types::{Epoch, Member, NodeId, Unfenced};
 
 use crate::action::Action;
 use crate::world::World;
@@ -13,7 +13,7 @@ use crate::world::World;
 pub struct Fenced {
     done: BTreeSet<Unfenced>,
     released: BTreeSet<Epoch>,
-    last_open: Option<(NodeId, Epoch)>,
+    last_open: Option<(Member, Epoch)>,
     pub successes: u64,
     pub failures: u64,
 }
@@ -39,12 +39,14 @@ impl World {
     }
 
     pub fn opened_after(&mut self, id: NodeId, epoch: Epoch) {
-        let before = self.fenced.last_open.replace((id, epoch));
-        let Some((node, reign)) = before.filter(|(node, _)| *node != id) else { return };
+        let before = self.fenced.last_open.replace((self.hosts[&id].member(), epoch));
+        let Some((member, reign)) = before.filter(|(member, _)| member.node != id) else { return };
+        let node = member.node;
         let fenced = self.fenced.done.iter().any(|old| old.node == node && old.epoch >= reign);
         let released = self.fenced.released.contains(&reign);
-        // Who follows the new epoch on disk is primary no more.
-        let follows = self.hosts[&node].storage.control.followed >= epoch;
+        // Who follows a later epoch on disk is primary no more, nor is who has lost that disk.
+        let host = &self.hosts[&node];
+        let follows = host.storage.control.followed > reign || host.member() != member;
         let needed = self.options.fences && !released && !follows;
         assert!(
             !needed || fenced,

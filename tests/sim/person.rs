@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aerie::master::node::Node;
 use aerie::master::{Event, Request};
-use aerie::types::{NodeId, NodeRole};
+use aerie::types::{Mode, NodeId, NodeRole};
 
 use crate::action::Action;
 use crate::host::Host;
@@ -106,7 +106,8 @@ impl World {
     /// that no standby was activated.
     fn force_the_last_primary(&mut self) {
         let patient = START.after(self.options.stormy + PATIENCE) <= self.now;
-        if !self.options.by_person() || !self.calm || !patient || self.is_served(false) {
+        let manual = self.record().mode == Mode::Manual;
+        if !manual || !self.calm || !patient || self.is_served(false) {
             return;
         }
         let id = self.record().primary;

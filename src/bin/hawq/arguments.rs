@@ -254,7 +254,7 @@ pub struct DemoRun {
     /// Directory of the cluster; an existing one is resumed.
     #[arg(long, default_value = "hawq-demo", value_name = "DIR")]
     pub dir: PathBuf,
-    /// PostgreSQL port of the primary; the other ports are free ones.
+    /// PostgreSQL port of the primary; the other ports follow it where they are free.
     #[arg(long, default_value_t = 5432, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=8))]

@@ -174,7 +174,8 @@ impl Start<'_> {
 
     /// Lets the node come to the point where it waits for its standby, then asks it not to.
     async fn force_open(&self, waiting: &Waiting<'_>) -> anyhow::Result<bool> {
-        let closed = |reply: &StatusReply| serves(reply) || !reply.closed_reason.is_empty();
+        let closed =
+            |reply: &StatusReply| serves(reply) || (!reply.open && !reply.closed_reason.is_empty());
         let patience = Waiting { timeout: CLOSED_PATIENCE, ..*waiting };
         if let Ok(reply) = patience.until(&mut None, closed).await?
             && serves(&reply)

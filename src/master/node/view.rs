@@ -11,7 +11,7 @@ use crate::ha::Phase;
 pub struct NodeView {
     pub me: Member,
     pub role: NodeRole,
-    /// It serves: a primary that has opened, also while it takes over from itself.
+    /// Sessions are open: of a primary that has opened, also while it takes over from itself.
     pub open: bool,
     /// Why it does not serve, or why statements wait while sessions stay; empty when it serves.
     pub closed_reason: String,
@@ -153,7 +153,13 @@ impl Node {
             Role::Following(follow) => format!("standby of node {}", follow.primary.node),
             Role::TakingOver(attempt) => match (&attempt.phase, &attempt.waiting_for) {
                 (Phase::Reading { .. }, Some(reason)) => reason.clone(),
-                _ => "taking over".to_owned(),
+                (phase, _) => match phase {
+                    Phase::Reading { .. } => "reads the cluster state".to_owned(),
+                    Phase::Inquiring { .. } => "asks the other nodes".to_owned(),
+                    Phase::Promising { .. } | Phase::Swapping { .. } => {
+                        "changes the cluster state".to_owned()
+                    }
+                },
             },
             Role::Primary(reign) if reign.record.unfenced.is_some() => {
                 let old = reign.record.unfenced.map_or(self.me.node, |old| old.node);
