@@ -7,7 +7,7 @@ use std::process::Command;
 
 use aerie::master::supervisor::{self, Program};
 use aerie::master::{End, console, init, run};
-use aerie::runtime::config::MasterSettings;
+use aerie::runtime::config::{MasterSettings, assignment};
 use aerie::runtime::leave;
 use aerie::types::ClusterId;
 use anyhow::{Context, Result};
@@ -82,11 +82,6 @@ struct Init {
     /// File with the cluster's secret, mode 0600.
     #[arg(long)]
     secret_file: Option<PathBuf>,
-}
-
-fn assignment(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((pair.0.to_owned(), pair.1.to_owned()))
 }
 
 fn main() {

@@ -54,19 +54,20 @@ impl Heard {
         segments.chain(masters).max_by_key(|record| (record.epoch, record.version))
     }
 
+    fn follows(&self) -> impl Iterator<Item = Epoch> {
+        let segments = self.segments.iter().map(|answer| answer.followed);
+        segments.chain(self.masters.iter().map(|answer| answer.followed))
+    }
+
     /// The highest epoch that anybody follows.
     fn followed(&self) -> Epoch {
-        let segments = self.segments.iter().map(|answer| answer.followed);
-        let masters = self.masters.iter().map(|answer| answer.followed);
-        segments.chain(masters).max().unwrap_or(Epoch::ZERO)
+        self.follows().max().unwrap_or(Epoch::ZERO)
     }
 
     /// The same of epochs that are not `me`'s. What a node began without coming to write its record
     /// never was a reign: it stands in nobody's way.
     fn followed_beside(&self, me: NodeId) -> Epoch {
-        let segments = self.segments.iter().map(|answer| answer.followed);
-        let masters = self.masters.iter().map(|answer| answer.followed);
-        let others = segments.chain(masters).filter(|epoch| epoch.node() != Some(me));
+        let others = self.follows().filter(|epoch| epoch.node() != Some(me));
         others.max().unwrap_or(Epoch::ZERO)
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use aerie::runtime::config::assignment;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::ha::HaOptions;
@@ -268,13 +269,8 @@ pub struct DemoRun {
     #[arg(long)]
     pub detach: bool,
     /// A setting of every master of a new cluster; may be given more than once.
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     pub settings: Vec<(String, String)>,
-}
-
-fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, Clone, Args)]

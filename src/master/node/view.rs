@@ -153,13 +153,11 @@ impl Node {
             Role::Following(follow) => format!("standby of node {}", follow.primary.node),
             Role::TakingOver(attempt) => match (&attempt.phase, &attempt.waiting_for) {
                 (Phase::Reading { .. }, Some(reason)) => reason.clone(),
-                (phase, _) => match phase {
-                    Phase::Reading { .. } => "reads the cluster state".to_owned(),
-                    Phase::Inquiring { .. } => "asks the other nodes".to_owned(),
-                    Phase::Promising { .. } | Phase::Swapping { .. } => {
-                        "changes the cluster state".to_owned()
-                    }
-                },
+                (Phase::Reading { .. }, None) => "reads the cluster state".to_owned(),
+                (Phase::Inquiring { .. }, _) => "asks the other nodes".to_owned(),
+                (Phase::Promising { .. } | Phase::Swapping { .. }, _) => {
+                    "changes the cluster state".to_owned()
+                }
             },
             Role::Primary(reign) if reign.record.unfenced.is_some() => {
                 let old = reign.record.unfenced.map_or(self.me.node, |old| old.node);

@@ -22,7 +22,7 @@ pub use find::nearest;
 pub use master_settings::{ManualShrink, MasterSettings, Peer, SyncMode};
 pub use sample::sample_site_xml;
 pub use segment_settings::SegmentSettings;
-pub use settings::{ConfigError, Origin, SettingRow, Settings};
+pub use settings::{ConfigError, Origin, SettingRow, Settings, assignment};
 pub use table::Setting;
 pub use value::{Kind, Unit};
 pub use zookeeper_settings::{ZooKeeperAcl, ZooKeeperAuth, ZooKeeperSettings};

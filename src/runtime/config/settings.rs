@@ -87,6 +87,12 @@ pub struct Settings {
     values: BTreeMap<&'static str, Value>,
 }
 
+/// A setting as a command line has it, `NAME=VALUE`.
+pub fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 impl Settings {
     /// The defaults, then the file, then `overrides` (name and value, from the command line).
     pub fn load(
